@@ -1,0 +1,42 @@
+package shard
+
+import (
+	"math/bits"
+
+	"carillon/job"
+)
+
+// Permute returns where place i of n stands in the permutation of key: a
+// bijection of [0, n), 0 <= i < n, without a table.
+//
+// A 4-round Feistel network on the smallest even number of bits that holds n
+// permutes a power of four; places outside [0, n) are sent round again until
+// they fall inside (cycle walking), fewer than four times on the average.
+func Permute(key job.Key, i, n uint64) uint64 {
+	half := uint((bits.Len64(n-1) + 1) / 2)
+	mask := uint64(1)<<half - 1
+	for {
+		left, right := i>>half, i&mask
+		for round := range uint64(4) {
+			left, right = right, left^uint64(key.At(round<<32|right))&mask
+		}
+		if i = left<<half | right; i < n {
+			return i
+		}
+	}
+}
+
+// Epoch returns the epoch and the training example that position p of a job
+// holds: epoch = p / n, example = permutation of that epoch at p mod n.
+func (s *Set) Epoch(seed, p uint64) (epoch uint64, example int) {
+	n := uint64(s.layout.train)
+	epoch = p / n
+	return epoch, int(Permute(job.NewKey(seed, job.ForExamples, epoch), p%n, n))
+}
+
+// evalExample returns held-out example k in the order in which held-out
+// examples are evaluated. It is shuffled, so that a few of them speak for all,
+// but by no seed, so that jobs can be compared.
+func (s *Set) evalExample(k int) int {
+	return s.layout.train + int(Permute(job.NewKey(0, job.ForSplit), uint64(k), uint64(s.layout.heldOut)))
+}
