@@ -1,0 +1,22 @@
+//go:build !(cgo && linux && (amd64 || arm64))
+
+package backend
+
+import (
+	"context"
+	"errors"
+	"runtime"
+)
+
+// openCPU says why this build has no XLA.
+func openCPU(context.Context, Options) (*Backend, error) { return nil, errNoXLA() }
+
+// lookUp has nobody to ask: the registry's address is go-xla's knowledge.
+func lookUp(context.Context, wheel) (string, error) { return "", errNoXLA() }
+
+func errNoXLA() error {
+	if _, err := wheelFor(runtime.GOOS, runtime.GOARCH); err != nil {
+		return err
+	}
+	return errors.New("this program was built without cgo; install a C compiler (gcc or clang), set CGO_ENABLED=1 and build it again")
+}
