@@ -1,0 +1,31 @@
+# make check     what a change must pass before it lands (CI runs more: .ci/run)
+# make bits      the promise, on the demo's job: one hash whatever happens (about an hour on two cores)
+# make bench     the measurements of docs/bench.md (alone on the machine)
+# make demo      the demo
+
+# GoMLX's Go backend does pointer arithmetic that checkptr refuses.
+RACE = -race -gcflags=github.com/gomlx/compute/...=-d=checkptr=0
+
+check: format vet staticcheck
+	go test $(RACE) ./...
+
+format:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+
+vet:
+	go vet ./...
+
+staticcheck:
+	go build -C tools -o ../out/staticcheck honnef.co/go/tools/cmd/staticcheck
+	out/staticcheck ./...
+
+demo:
+	go run ./cmd/carillon demo
+
+bits:
+	go test -count=1 -timeout=3h -run TestBits -v ./systest -bits
+
+bench:
+	go run ./systest/bench -out docs/bench.md
+
+.PHONY: check format vet staticcheck demo bits bench
