@@ -1,0 +1,123 @@
+package gpt2
+
+import (
+	"math"
+	"regexp"
+
+	. "github.com/gomlx/gomlx/core/graph"
+
+	"carillon/model/nn"
+)
+
+// Model builds GPT-2's graph.
+type Model struct{ Config }
+
+// Vocab returns the number of tokens.
+func (m Model) Vocab() int { return m.VocabSize }
+
+// Context returns the longest sequence in tokens.
+func (m Model) Context() int { return m.NPositions }
+
+// Embed returns the token embeddings of ids (int32 [B, T]): [B, T, d].
+func (m Model) Embed(p nn.Params, ids *Node) *Node {
+	return nn.Embedding(m.tokens(p), ids)
+}
+
+func (m Model) tokens(p nn.Params) *Node {
+	return p.In("transformer", "wte").Weight("weight", nn.Normal(m.InitializerRange), m.VocabSize, m.NEmbd)
+}
+
+// Hidden returns what the head sees of a sequence: [B, T, d].
+func (m Model) Hidden(p nn.Params, s nn.Sequence) *Node {
+	p = p.In("transformer")
+	positions := p.In("wpe").Weight("weight", nn.Normal(m.InitializerRange), m.NPositions, m.NEmbd)
+	x := Add(s.X, nn.Embedding(positions, s.Positions))
+	for i := range m.NLayer {
+		x = m.block(p.In("h", i), i, x, s.Mask)
+	}
+	return nn.LayerNorm(p.In("ln_f"), x, m.LayerNormEpsilon)
+}
+
+// Logits returns x·Eᵀ [..., V] for x [..., d] from Hidden, where E is the
+// embedding of the tokens (tied) or a matrix of its own.
+func (m Model) Logits(p nn.Params, x *Node) *Node {
+	if m.TieWordEmbeddings {
+		return nn.MatT(x, m.tokens(p))
+	}
+	return nn.MatT(x, p.In("lm_head").Weight("weight", nn.Normal(m.InitializerRange), m.VocabSize, m.NEmbd))
+}
+
+// block is one layer, norms first: attention, then the feed-forward part.
+func (m Model) block(p nn.Params, layer int, x, mask *Node) *Node {
+	a := m.attention(p.In("attn"), layer, nn.LayerNorm(p.In("ln_1"), x, m.LayerNormEpsilon), mask)
+	x = nn.EnterResidual(p.In("attention_adapters"), nn.Residual{X: x, A: a})
+	f := m.feedForward(p.In("mlp"), nn.LayerNorm(p.In("ln_2"), x, m.LayerNormEpsilon))
+	return nn.EnterResidual(p.In("output_adapters"), nn.Residual{X: x, A: f, FeedForward: true})
+}
+
+// attention is causal self-attention over x [B, T, d]; one map makes q, k and v.
+func (m Model) attention(p nn.Params, layer int, x, mask *Node) *Node {
+	d, t := m.NEmbd, x.Shape().Dim(1)
+	qkv := nn.Conv1D(p.In("c_attn"), x, 3*d, m.InitializerRange) // [B, T, 3d]
+	part := func(i int) *Node {
+		return nn.SplitHeads(Slice(qkv, AxisRange(), AxisRange(), AxisRange(i*d, (i+1)*d)), m.NHead)
+	}
+	k, v := nn.EnterCache(p, layer, m.NLayer, part(1), part(2))
+	bias := nn.CausalMask(mask, k.Shape().Dim(2)-t)
+	y := nn.MergeHeads(nn.Attention(part(0), k, v, bias, m.scale(layer)))
+	return nn.Conv1D(p.In("c_proj"), y, d, m.residualStd())
+}
+
+// scale is what the products of queries and keys are multiplied by.
+func (m Model) scale(layer int) float64 {
+	scale := 1.0
+	if m.ScaleAttnWeights {
+		scale = 1 / math.Sqrt(float64(m.NEmbd/m.NHead))
+	}
+	if m.ScaleAttnByInverseLayerIdx {
+		scale /= float64(layer + 1)
+	}
+	return scale
+}
+
+func (m Model) feedForward(p nn.Params, x *Node) *Node {
+	act, err := nn.Activation(m.ActivationFunction)
+	if err != nil {
+		panic(err) // ParseConfig has refused it
+	}
+	h := act(nn.Conv1D(p.In("c_fc"), x, m.NInner, m.InitializerRange))
+	return nn.Conv1D(p.In("c_proj"), h, m.NEmbd, m.residualStd())
+}
+
+// residualStd makes the sum of all 2L sublayers' outputs as large at the start
+// as that of one would be.
+func (m Model) residualStd() float64 {
+	return m.InitializerRange / math.Sqrt(2*float64(m.NLayer))
+}
+
+var (
+	bare   = regexp.MustCompile(`^(wte|wpe|h|ln_f)\.`)
+	buffer = regexp.MustCompile(`^transformer\.h\.\d+\.attn\.(bias|masked_bias)$`)
+)
+
+// Name returns the parameter that a tensor of a file holds: older files leave the
+// prefix "transformer." out. It returns "" for a tensor that is no parameter
+// (causal masks that older files hold).
+func (m Model) Name(tensor string) string {
+	if bare.MatchString(tensor) {
+		tensor = "transformer." + tensor
+	}
+	if buffer.MatchString(tensor) {
+		return ""
+	}
+	return tensor
+}
+
+// Tied returns the parameter that a tensor must be a copy of, or "": files of a
+// tied model may hold the head as well.
+func (m Model) Tied(tensor string) string {
+	if m.TieWordEmbeddings && tensor == "lm_head.weight" {
+		return "transformer.wte.weight"
+	}
+	return ""
+}

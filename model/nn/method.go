@@ -1,0 +1,86 @@
+package nn
+
+import . "github.com/gomlx/gomlx/core/graph"
+
+// Method is a fine-tuning method: what it trains, and how that enters a model.
+// Whatever else it does it says by also implementing Linears, Inputs, Caches or
+// Residuals. Before the first step the model must give what it gives without
+// the method, unless the method's paper says otherwise.
+type Method interface {
+	// Trains reports whether the model's own parameter is trained, and under
+	// which key it is saved then.
+	Trains(name string) (key string, ok bool)
+	// Check is called once with the paths of all linear maps of the model that
+	// the method was put into, and says whether the method fits it.
+	Check(linears []string) error
+}
+
+// Linears is a method that changes linear maps (LoRA, DoRA, IA3).
+type Linears interface {
+	// Linear returns the map's output [..., Out]; m.Apply(m.X) is that of the
+	// model alone. p stands in the map's module.
+	Linear(p Params, m Linear) *Node
+}
+
+// Inputs is a method that changes what goes into the first block (prompt tuning;
+// prefix tuning, which moves positions).
+type Inputs interface {
+	// Input returns the sequence that the first block shall see. p stands at the
+	// model's root.
+	Input(p Params, s Sequence) Sequence
+}
+
+// Caches is a method that puts keys and values before those of the tokens
+// (prefix tuning).
+type Caches interface {
+	// KeysValues returns k and v [B, H, P+T, hd] for k and v [B, H, T, hd] of
+	// attention number layer of layers. Every token sees all P.
+	KeysValues(p Params, layer, layers int, k, v *Node) (keys, values *Node)
+}
+
+// Residuals is a method that changes what is added to the residual stream
+// (bottleneck adapters).
+type Residuals interface {
+	// Residual returns the sum of r.X and r.A [B, T, d] with the method's part in
+	// it. p stands where the method's parameters have their place.
+	Residual(p Params, r Residual) *Node
+}
+
+// Sequence is a batch of token sequences on its way into the first block.
+type Sequence struct {
+	X         *Node // [B, T, d] embeddings, positions not yet added
+	Positions *Node // int32 [B, T]
+	Mask      *Node // int32 [B, T]: 1 where a token is
+	Labels    *Node // int32 [B, T], unshifted, -100 where nothing is asked; nil when there are none
+}
+
+// Residual is a sublayer's output on its way to the residual stream.
+type Residual struct {
+	X, A        *Node             // [B, T, d]: the stream before the sublayer, the sublayer's output
+	FeedForward bool              // else attention
+	Norm        func(*Node) *Node // the norm that follows the sum; nil where norms come before sublayers
+}
+
+// EnterInputs lets the graph's method change the sequence.
+func EnterInputs(p Params, s Sequence) Sequence {
+	if m, ok := p.b.method.(Inputs); ok {
+		return m.Input(p, s)
+	}
+	return s
+}
+
+// EnterCache lets the graph's method put keys and values before k and v.
+func EnterCache(p Params, layer, layers int, k, v *Node) (keys, values *Node) {
+	if m, ok := p.b.method.(Caches); ok {
+		return m.KeysValues(p, layer, layers, k, v)
+	}
+	return k, v
+}
+
+// EnterResidual adds a sublayer's output to the residual stream.
+func EnterResidual(p Params, r Residual) *Node {
+	if m, ok := p.b.method.(Residuals); ok {
+		return m.Residual(p, r)
+	}
+	return Add(r.X, r.A)
+}
