@@ -37,6 +37,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/gomlx/compute"
 )
@@ -49,7 +50,8 @@ const (
 )
 
 // DefaultThreads is the size of XLA's thread pool where the recipe says nothing.
-// It is the same on every machine because the bits depend on it.
+// It is the same on every machine because the bits depend on it. The plugin makes
+// a pool of at least 4 in any case.
 const DefaultThreads = 4
 
 // Options say which backend to open and where its files are. The zero value opens
@@ -97,7 +99,7 @@ func Open(ctx context.Context, o Options) (*Backend, error) {
 		return nil, err
 	}
 	if o.Name == Go {
-		return openGo("go: GoMLX's pure Go backend, as asked")
+		return openGo(o, "go: GoMLX's pure Go backend, as asked")
 	}
 	be, err := openCPU(ctx, o)
 	switch {
@@ -108,7 +110,7 @@ func Open(ctx context.Context, o Options) (*Backend, error) {
 	case o.Name == CPU:
 		return nil, fmt.Errorf("open the cpu backend: %w", err)
 	}
-	return openGo(fmt.Sprintf("go: XLA, about 20 times faster, is not available: %v", err))
+	return openGo(o, "go: XLA, about 20 times faster, is not available: "+oneLine(err))
 }
 
 // filled checks o and returns it with its defaults in place.
@@ -152,3 +154,6 @@ func (o Options) withCache() (Options, error) {
 	o.CacheDir = dir
 	return o, nil
 }
+
+// oneLine returns err's text without line breaks.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

@@ -6,7 +6,12 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 )
+
+// opening is held while an engine is opened: from the moment the environment is
+// set until the engine has read it.
+var opening sync.Mutex
 
 // A setting is an environment variable that changes the engine's bits, with the
 // value that the engine is to see; "" means unset.
@@ -22,7 +27,6 @@ func settings(threads int, environ []string) []setting {
 		{"XLA_FLAGS", ""},         // fast-math, optimization levels and unknown words (which abort the process)
 		{"XLA_DEBUG_OPTIONS", ""}, // the same by another door
 		{"GOMLX_FUSION", ""},      // which operations the graph is made of
-		{"GOMLX_DOT_MATMUL", ""},
 	}
 	for _, entry := range environ {
 		name, _, _ := strings.Cut(entry, "=")
@@ -34,21 +38,22 @@ func settings(threads int, environ []string) []setting {
 	return all
 }
 
-// setEnvironment makes the settings hold in this process and logs what the user
-// had set otherwise.
+// applied holds what setEnvironment has set, so that a second backend of the
+// process is not told about the first one's settings. Guarded by opening.
+var applied = map[string]string{}
+
+// setEnvironment makes the settings hold in this process, and thereby in those
+// that it starts, and logs what the user had set otherwise.
 func setEnvironment(threads int, log *slog.Logger) error {
 	for _, s := range settings(threads, os.Environ()) {
-		had := os.Getenv(s.name)
-		if had == s.value {
-			continue
-		}
-		if had != "" {
-			log.Warn("environment variable overridden: it would change the bits",
+		if had := os.Getenv(s.name); had != "" && had != s.value && had != applied[s.name] {
+			log.Warn("environment variable overridden, for it can change the bits",
 				"name", s.name, "was", had, "now", s.value)
 		}
 		if err := s.apply(); err != nil {
 			return fmt.Errorf("set environment variable %s: %w", s.name, err)
 		}
+		applied[s.name] = s.value
 	}
 	return nil
 }

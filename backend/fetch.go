@@ -16,14 +16,11 @@ import (
 	"golang.org/x/term"
 )
 
-// Network waits that end an attempt: a machine whose packets are dropped must
-// come to the Go backend, or to an error, while somebody still looks.
-const (
-	lookUpWait = 20 * time.Second
-	stallWait  = 30 * time.Second // without a single byte
-)
+// patience is how long the network may be silent: a machine whose packets are
+// dropped must come to the Go backend, or to an error, while somebody still looks.
+const patience = 20 * time.Second
 
-var errStalled = fmt.Errorf("no data for %v", stallWait)
+var errSilent = errors.New("the network went silent")
 
 // fetch downloads the wheel to file and verifies it. On an error the file, if it
 // is there, is rubbish.
@@ -43,18 +40,19 @@ func (in installation) fetch(ctx context.Context, file string) error {
 	return nil
 }
 
-// askFor returns the wheel's address within lookUpWait.
+// askFor returns the wheel's address.
 func (in installation) askFor(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookUpWait)
+	ctx, cancel := context.WithTimeoutCause(ctx, in.patience, errSilent)
 	defer cancel()
-	return in.lookUp(ctx, in.wheel)
+	url, err := in.lookUp(ctx, in.wheel)
+	return url, causeOf(ctx, err)
 }
 
 // download stores what url answers in file and returns its SHA-256.
 func (in installation) download(ctx context.Context, url, file string) (string, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stall := time.AfterFunc(stallWait, func() { cancel(errStalled) })
+	stall := time.AfterFunc(in.patience, func() { cancel(errSilent) })
 	defer stall.Stop()
 
 	body, err := get(ctx, url)
@@ -64,7 +62,7 @@ func (in installation) download(ctx context.Context, url, file string) (string, 
 	defer body.Close()
 	bar := newBar(in.progress, in.wheel.size)
 	sum := sha256.New()
-	r := io.TeeReader(watched{bar.reader(body), func(int) { stall.Reset(stallWait) }}, sum)
+	r := io.TeeReader(watched{bar.reader(body), func(int) { stall.Reset(in.patience) }}, sum)
 	err = writeFile(file, io.LimitReader(r, in.wheel.size+1)) // one byte more spoils the hash
 	bar.end(err)
 	if err != nil {
@@ -90,9 +88,9 @@ func get(ctx context.Context, url string) (io.ReadCloser, error) {
 	return resp.Body, nil
 }
 
-// causeOf returns why ctx was cancelled in place of the error that this led to.
+// causeOf returns, in place of the error that this led to, why ctx ended.
 func causeOf(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
 	}
 	return err

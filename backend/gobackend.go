@@ -14,7 +14,12 @@ import (
 // The default pool deadlocks on small machines: each node of the graph holds a
 // slot, and a matrix product waits for a further one while all are held. Without
 // a limit no one waits for a slot. The results do not depend on it.
-func openGo(why string) (*Backend, error) {
+func openGo(o Options, why string) (*Backend, error) {
+	opening.Lock()
+	defer opening.Unlock()
+	if err := setEnvironment(o.Threads, o.Log); err != nil {
+		return nil, err
+	}
 	be, err := gobackend.New("")
 	if err != nil {
 		return nil, fmt.Errorf("open the go backend: %w", err)

@@ -33,6 +33,7 @@ func Install(ctx context.Context, o Options) (path string, err error) {
 		dir:      filepath.Join(o.CacheDir, "xla", strings.TrimSuffix(w.name, ".whl")),
 		offline:  o.Offline,
 		lookUp:   lookUp,
+		patience: patience,
 		progress: o.Progress,
 	}
 	return in.run(ctx)
@@ -45,6 +46,7 @@ type installation struct {
 	dir      string
 	offline  bool
 	lookUp   func(context.Context, wheel) (url string, err error)
+	patience time.Duration
 	progress io.Writer
 }
 

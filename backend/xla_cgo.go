@@ -5,15 +5,10 @@ package backend
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/gomlx/go-xla/compute/xla"
 	"github.com/gomlx/go-xla/installer"
 )
-
-// opening is held from the moment the environment is set until the plugin has
-// read it.
-var opening sync.Mutex
 
 // openCPU opens XLA's CPU plugin, which it installs first if need be.
 func openCPU(ctx context.Context, o Options) (*Backend, error) {
@@ -57,7 +52,7 @@ func lookUp(ctx context.Context, w wheel) (string, error) {
 	case a := <-answers:
 		return a.url, a.err
 	case <-ctx.Done():
-		return "", fmt.Errorf("no answer from the registry: %w", ctx.Err())
+		return "", context.Cause(ctx)
 	}
 }
 
