@@ -34,6 +34,18 @@ func Open(dir string) (*Tokenizer, error) {
 // Parse reads the content of a tokenizer.json. Truncation and padding settings
 // are passed over: lengths are the recipe's.
 func Parse(data []byte) (*Tokenizer, error) {
+	// The kind first: other kinds of model have other fields.
+	var kind struct {
+		Model struct {
+			Type string `json:"type"`
+		} `json:"model"`
+	}
+	if err := unmarshal(data, &kind); err != nil {
+		return nil, err
+	}
+	if name := kind.Model.Type; name != "" && name != "BPE" {
+		return nil, refuse("model", name, "BPE")
+	}
 	var f file
 	if err := unmarshal(data, &f); err != nil {
 		return nil, err
@@ -78,9 +90,7 @@ type part struct {
 }
 
 type fileModel struct {
-	Type                    string         `json:"type"`
 	Dropout                 *float64       `json:"dropout"`
-	UnkToken                *string        `json:"unk_token"`
 	ContinuingSubwordPrefix *string        `json:"continuing_subword_prefix"`
 	EndOfWordSuffix         *string        `json:"end_of_word_suffix"`
 	ByteFallback            bool           `json:"byte_fallback"`
@@ -134,8 +144,6 @@ func (f *file) supported() error {
 	switch {
 	case m == nil:
 		return errors.New(`it has no "model": want byte-level BPE`)
-	case m.Type != "" && m.Type != "BPE":
-		return refuse("model", m.Type, "BPE")
 	case m.ByteFallback:
 		return errors.New(`model option "byte_fallback" (SentencePiece BPE) is not supported: want byte-level BPE`)
 	case m.Dropout != nil && *m.Dropout != 0:

@@ -1,0 +1,260 @@
+package tokenizer
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/dlclark/regexp2/v2"
+	"pgregory.net/rapid"
+)
+
+// hard is text on which tokenizers go wrong.
+var hard = []string{
+	"", " ", "  ", "\t\tx", "a  b", "a \n b", "\r\n\r\n", "I'm we've they'll 's 'S ''re'", "don't", "x = y+1;", "func (r *Reader) Read(p []byte) (n int, err error)\n//",
+	"naïve café", "日本語のテキスト", "emoji 👩‍👩‍👧 and 🇩🇪", "\u00a0\u2003 wide", "१२३ ½ Ⅷ", "e\u0301", "\x00\x01\x7f", "trailing  ", "\u0085x\u0085", "a\u200bb", "_id __init__ ___",
+	strings.Repeat("=", 300), strings.Repeat(" ", 77) + "x", "1234567890", "３４", "\xff\xfe bad \xc3", "ſ K",
+}
+
+// small is a tokenizer that has learnt a little.
+func small(t testing.TB) *Tokenizer {
+	t.Helper()
+	text := strings.Join(hard, "\n") + strings.Repeat("func the reader reads the text that the writer wrote\n\t\treturn nil, err\n", 9)
+	tok, err := TrainBPE(slices.Values([]string{text}), 400, []string{"<|endoftext|>", "<|pad|>"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+// GPT-2's own tokenizer, where the project's fixtures are at hand: it holds
+// other people's vocabulary and is not copied.
+func TestGPT2Goldens(t *testing.T) {
+	dir := "../../shared/fixtures/tokenizers/gpt2"
+	if _, err := os.Stat(dir); err != nil {
+		t.Skipf("the GPT-2 vocabulary is not here (%v); it is not part of the repository", err)
+	}
+	tok, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(filepath.Join(dir, "goldens.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<24)
+	for n := 1; lines.Scan(); n++ {
+		var golden struct {
+			Text        string  `json:"text"`
+			IDs         []int32 `json:"ids"`
+			Decoded     string  `json:"decoded"`
+			DecodedSkip string  `json:"decoded_skip"`
+		}
+		if err := json.Unmarshal(lines.Bytes(), &golden); err != nil {
+			t.Fatal(err)
+		}
+		ids := tok.Encode(golden.Text, nil)
+		if !slices.Equal(ids, golden.IDs) {
+			t.Errorf("line %d: %q is %v, want %v", n, golden.Text, ids, golden.IDs)
+		}
+		if got := tok.Decode(ids); got != golden.Decoded {
+			t.Errorf("line %d: decoded %q, want %q", n, got, golden.Decoded)
+		}
+		if got := tok.DecodeText(ids); got != golden.DecodedSkip {
+			t.Errorf("line %d: decoded without special tokens %q, want %q", n, got, golden.DecodedSkip)
+		}
+	}
+	if eos, ok := tok.EOS(); !ok || eos != 50256 {
+		t.Errorf("end of text is %d, %v; want 50256", eos, ok)
+	}
+	if err := lines.Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Text made of what the expression cares about.
+var letters = rapid.StringOf(rapid.SampledFrom([]rune("aZ'stremvld09½ \t\n\r\u00a0\u0085\u2028_-=(é日ǅ\u0301\u200b٣Ⅷ👍ſK")))
+
+func TestSplitIsGPT2sExpression(t *testing.T) {
+	re := regexp2.MustCompile(`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`, regexp2.None)
+	same := func(t interface{ Errorf(string, ...any) }, text string) {
+		var got, want []string
+		for rest := text; len(rest) > 0; {
+			n := gpt2(rest)
+			got, rest = append(got, rest[:n]), rest[n:]
+		}
+		for m, _ := re.FindStringMatch(text); m != nil; m, _ = re.FindNextMatch(m) {
+			want = append(want, m.String())
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	for _, text := range hard {
+		same(t, strings.ToValidUTF8(text, "?"))
+	}
+	rapid.Check(t, func(t *rapid.T) { same(t, letters.Draw(t, "text")) })
+}
+
+// textbook joins as the definition says: of all pairs the first of the list,
+// leftmost, again and again.
+func textbook(t *Tokenizer, word string) []int32 {
+	var ids []int32
+	for i := range len(word) {
+		ids = append(ids, t.bytes[word[i]])
+	}
+	for {
+		at, best := -1, merge{}
+		for i := 1; i < len(ids); i++ {
+			if m, ok := t.merges[pair{ids[i-1], ids[i]}]; ok && (at < 0 || m.rank < best.rank) {
+				at, best = i-1, m
+			}
+		}
+		if at < 0 {
+			return ids
+		}
+		ids = slices.Replace(ids, at, at+2, best.id)
+	}
+}
+
+func TestMergeIsTheTextbooks(t *testing.T) {
+	tok := small(t)
+	check := func(t interface{ Errorf(string, ...any) }, word string) {
+		if got, want := tok.merge(word, nil), textbook(tok, word); word != "" && !slices.Equal(got, want) {
+			t.Errorf("%q: %v, want %v", word, got, want)
+		}
+	}
+	for _, word := range hard[1:] {
+		check(t, word)
+	}
+	rapid.Check(t, func(t *rapid.T) { check(t, "a"+letters.Draw(t, "word")) })
+}
+
+func TestDecodeGivesBackEveryByte(t *testing.T) {
+	tok := small(t)
+	for _, text := range hard {
+		if got := tok.Decode(tok.Encode(text, nil)); got != text {
+			t.Errorf("%q comes back as %q", text, got)
+		}
+	}
+}
+
+func FuzzEncode(f *testing.F) {
+	tok := small(f)
+	for _, text := range hard {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if got := tok.Decode(tok.Encode(text, nil)); got != text {
+			t.Errorf("%q comes back as %q", text, got)
+		}
+	})
+}
+
+func TestEncodeAppendsAndDecodeSkips(t *testing.T) {
+	tok := small(t)
+	eos, ok := tok.EOS()
+	if !ok || tok.Decode([]int32{eos}) != "<|endoftext|>" {
+		t.Fatalf("end of text is %d, %v", eos, ok)
+	}
+	ids := tok.Encode("the<|endoftext|> text", []int32{7})
+	at := slices.Index(ids, eos)
+	if ids[0] != 7 || at < 0 || tok.Decode(ids[1:at]) != "the" || tok.Decode(ids[at+1:]) != " text" {
+		t.Errorf("ids %v", ids)
+	}
+	if got := tok.DecodeText(append(ids[1:], -1, 1<<30)); got != "the text" {
+		t.Errorf("without special tokens and ids that are none: %q", got)
+	}
+	if id, ok := tok.ID("<|pad|>"); !ok || id != 399 {
+		t.Errorf("<|pad|> is %d, %v; want 399", id, ok)
+	}
+	if _, ok := tok.ID("no such token"); ok {
+		t.Error("a token that is none has an id")
+	}
+	if tok.VocabSize() != 400 {
+		t.Errorf("vocabulary %d, want 400", tok.VocabSize())
+	}
+}
+
+// One word of half a megabyte: a loop over all pairs for each join would take
+// minutes.
+func TestALongWord(t *testing.T) {
+	tok := small(t)
+	text := strings.Repeat("the", 1<<19/3)
+	if tok.Decode(tok.Encode(text, nil)) != text {
+		t.Error("it does not come back")
+	}
+}
+
+func TestManyEncodeAtOnce(t *testing.T) {
+	tok := small(t)
+	want := tok.Encode(strings.Join(hard, " "), nil)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 5 {
+				if got := tok.Encode(strings.Join(hard, " "), nil); !slices.Equal(got, want) {
+					t.Errorf("another goroutine gets other ids")
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestAddedTokensAreFoundInText(t *testing.T) {
+	early := newMatcher([]addedToken{
+		{id: 1, text: "<a>"}, {id: 2, text: "<a><b>"}, {id: 3, text: "<l>", left: true}, {id: 4, text: "<r>", right: true},
+		{id: 5, text: "word", ownWord: true}, {id: 6, text: "日"},
+	})
+	for _, tt := range []struct{ text, want string }{
+		{"", ""},
+		{"plain", "(plain)"},
+		{"<a>", "1"},
+		{"x<a>y", "(x)1(y)"},
+		{"<a><a>", "11"},
+		{"<a><b>", "2"}, // the longest
+		{"<<a>", "(<)1"},
+		{"x  <l>  y", "(x)3(  y)"},
+		{"x  <r>  y", "(x  )4(y)"},
+		{"<r>  <l>", "43"},
+		{"word", "5"},
+		{"a word.", "(a )5(.)"},
+		{"sword word_ words", "(sword word_ words)"},
+		{"日本", "6(本)"},
+	} {
+		var got strings.Builder
+		done := 0
+		flush := func(dst []int32) {
+			for ; done < len(dst); done++ {
+				got.WriteByte(byte('0' + dst[done]))
+			}
+		}
+		dst := early.cut(tt.text, nil, func(s string, dst []int32) []int32 {
+			flush(dst)
+			got.WriteString("(" + s + ")")
+			return dst
+		})
+		flush(dst)
+		if got.String() != tt.want {
+			t.Errorf("%q: %s, want %s", tt.text, got.String(), tt.want)
+		}
+	}
+}
+
+func BenchmarkEncode(b *testing.B) {
+	tok := small(b)
+	text := strings.Repeat(strings.Join(hard, " "), 20)
+	var ids []int32
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		ids = tok.Encode(text, ids[:0])
+	}
+}
