@@ -3,6 +3,7 @@ package allreduce
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // Canonical appends the canonical form of a finished sum to dst: the exponent of
@@ -11,6 +12,7 @@ import (
 // a sum puts on the wire. len(exps) is Blocks(len(sum)).
 func Canonical(dst []byte, exps []byte, sum []int32, tail Tail) []byte {
 	mustMatch("sum", len(sum), len(exps))
+	dst = slices.Grow(dst, len(exps)+4*len(sum)+tailSize)
 	dst = append(dst, exps...)
 	for b, e := range exps {
 		if e == absent {
@@ -31,7 +33,7 @@ func ParseCanonical(b []byte, n int) (exps []byte, sum []int32, tail Tail, err e
 	if n < 0 || len(b) < blocks+tailSize {
 		return nil, nil, tail, fmt.Errorf("canonical sum of %d bytes is too short for %d values", len(b), n)
 	}
-	exps = append([]byte(nil), b[:blocks]...)
+	exps = slices.Clone(b[:blocks])
 	present := 0
 	for i, e := range exps {
 		if e != absent {
