@@ -1,7 +1,5 @@
 package tokenizer
 
-import "container/heap"
-
 // pair is two neighbouring tokens.
 type pair struct{ left, right int32 }
 
@@ -17,7 +15,7 @@ func (t *Tokenizer) merge(word string, dst []int32) []int32 {
 	if id, ok := t.ids[word]; ok && t.wholes {
 		return append(dst, id)
 	}
-	w := chain{merges: t.merges, links: make([]link, len(word))}
+	w := chain{merges: t.merges, links: make([]link, len(word)), waiting: make(candidates, 0, len(word))}
 	for i := range len(word) {
 		w.links[i] = link{id: t.bytes[word[i]], left: int32(i) - 1, right: int32(i) + 1}
 	}
@@ -26,7 +24,7 @@ func (t *Tokenizer) merge(word string, dst []int32) []int32 {
 		w.offer(int32(i))
 	}
 	for len(w.waiting) > 0 {
-		w.join(heap.Pop(&w.waiting).(candidate))
+		w.join(w.waiting.pop())
 	}
 	for i := int32(0); i >= 0; i = w.links[i].right {
 		dst = append(dst, w.links[i].id)
@@ -43,12 +41,15 @@ type chain struct {
 
 type link struct{ id, left, right int32 } // left and right: -1 at the ends
 
-// candidate is a pair that can be joined: the token at place with its right neighbour.
+// candidate is a pair that can be joined: the token at place with its right
+// neighbour, into id.
 type candidate struct {
-	place int32
-	pair  pair
-	merge merge
+	turn int64 // rank and place, in this order: the lowest is joined first
+	pair pair
+	id   int32
 }
+
+func (c candidate) place() int32 { return int32(c.turn) }
 
 // offer adds the pair that starts at place, if it can be joined.
 func (w *chain) offer(place int32) {
@@ -57,41 +58,55 @@ func (w *chain) offer(place int32) {
 	}
 	p := pair{w.links[place].id, w.links[w.links[place].right].id}
 	if m, ok := w.merges[p]; ok {
-		heap.Push(&w.waiting, candidate{place, p, m})
+		w.waiting.push(candidate{int64(m.rank)<<32 | int64(place), p, m.id})
 	}
 }
 
 // join joins a candidate, unless one of its tokens is no longer there.
 func (w *chain) join(c candidate) {
-	l := &w.links[c.place]
+	place := c.place()
+	l := &w.links[place]
 	if l.id != c.pair.left || l.right < 0 || w.links[l.right].id != c.pair.right {
 		return
 	}
 	gone := &w.links[l.right]
-	l.id, l.right = c.merge.id, gone.right
+	l.id, l.right = c.id, gone.right
 	gone.id = -1 // no pair has it: candidates that start here are void
 	if l.right >= 0 {
-		w.links[l.right].left = c.place
+		w.links[l.right].left = place
 	}
 	w.offer(l.left)
-	w.offer(c.place)
+	w.offer(place)
 }
 
-// candidates is a heap: lowest rank first, leftmost first.
+// candidates is a heap. The standard library's would allocate for each.
 type candidates []candidate
 
-func (c candidates) Len() int { return len(c) }
-func (c candidates) Less(i, j int) bool {
-	if c[i].merge.rank != c[j].merge.rank {
-		return c[i].merge.rank < c[j].merge.rank
+func (h *candidates) push(c candidate) {
+	list := append(*h, c)
+	i := len(list) - 1
+	for i > 0 && c.turn < list[(i-1)/2].turn {
+		list[i] = list[(i-1)/2]
+		i = (i - 1) / 2
 	}
-	return c[i].place < c[j].place
+	list[i], *h = c, list
 }
-func (c candidates) Swap(i, j int) { c[i], c[j] = c[j], c[i] }
-func (c *candidates) Push(x any)   { *c = append(*c, x.(candidate)) }
-func (c *candidates) Pop() any {
-	last := len(*c) - 1
-	x := (*c)[last]
-	*c = (*c)[:last]
-	return x
+
+func (h *candidates) pop() candidate {
+	list := *h
+	first, last := list[0], list[len(list)-1]
+	list = list[:len(list)-1]
+	for i := 0; len(list) > 0; {
+		child := 2*i + 1
+		if child+1 < len(list) && list[child+1].turn < list[child].turn {
+			child++
+		}
+		if child >= len(list) || last.turn <= list[child].turn {
+			list[i] = last
+			break
+		}
+		list[i], i = list[child], child
+	}
+	*h = list
+	return first
 }
