@@ -1,0 +1,134 @@
+// Package optim turns a finished gradient into new parameters, on the host, on
+// flat float32 vectors.
+//
+// # Same bits
+//
+// The same numbers in give the same bits out, on every machine and however the
+// vector is cut over goroutines: plain float32 operations in a fixed order, each
+// product rounded before it is added (Go may fuse the two otherwise), norms in
+// float64 by blocks. What a step needs once (learning rate, bias corrections,
+// clip factor) is float64, rounded to float32 before it is used. Nothing here
+// carries state: the corrections follow from the number of updates alone.
+//
+// # Failure
+//
+// There is none: whether a gradient is finite was decided before.
+package optim
+
+import (
+	"math"
+	"runtime"
+	"sync"
+)
+
+// Range is the elements [From, To) of a flat vector.
+type Range struct{ From, To int }
+
+// AdamW is Adam with decoupled weight decay (Loshchilov and Hutter, 2019,
+// https://arxiv.org/abs/1711.05101, algorithm 2), as PyTorch computes it:
+//
+//	w <- w - lr·λ·w                      where the element decays
+//	m <- β1·m + (1-β1)·g
+//	v <- β2·v + (1-β2)·g²
+//	w <- w - lr/(1-β1ᵗ) · m / (√v/√(1-β2ᵗ) + ε)
+type AdamW struct {
+	Beta1, Beta2 float64
+	Epsilon      float64
+	WeightDecay  float64
+	Decay        []Range // which elements decay, in order, not overlapping
+}
+
+// constants are what is the same for all elements of an update.
+type constants struct {
+	clip, keep     float32 // gradient factor; 1 - lr·λ
+	b1, c1, b2, c2 float32 // β, 1-β
+	step, root     float32 // lr/(1-β1ᵗ); √(1-β2ᵗ)
+	eps            float32
+}
+
+func (a *AdamW) constants(updates uint64, lr, clip float64) constants {
+	t := updates + 1
+	return constants{
+		clip: float32(clip), keep: float32(1 - float64(lr*a.WeightDecay)),
+		b1: float32(a.Beta1), c1: float32(1 - a.Beta1),
+		b2: float32(a.Beta2), c2: float32(1 - a.Beta2),
+		step: float32(lr / (1 - power(a.Beta1, t))),
+		root: float32(math.Sqrt(1 - power(a.Beta2, t))),
+		eps:  float32(a.Epsilon),
+	}
+}
+
+// power returns xⁿ by repeated multiplication, 0 <= x < 1: the same bits
+// everywhere, which math.Pow does not promise. It ends when nothing is left.
+func power(x float64, n uint64) float64 {
+	p := 1.0
+	for range n {
+		if p *= x; p == 0 {
+			break
+		}
+	}
+	return p
+}
+
+// Update makes one update of the elements [from, to) of the parameters w, with
+// gradient g and moments m and v. updates counts those made before, lr is the
+// learning rate, and clip what the gradient is multiplied by first (ClipFactor).
+func (a *AdamW) Update(w, g, m, v []float32, updates uint64, lr, clip float64, from, to int) {
+	a.update(w, g, m, v, a.constants(updates, lr, clip), from, to)
+}
+
+func (a *AdamW) update(w, g, m, v []float32, c constants, from, to int) {
+	plain := c
+	plain.keep = 1
+	at := from
+	for _, d := range a.Decay {
+		if d.To <= at || d.From >= to {
+			continue
+		}
+		plain.apply(w, g, m, v, at, max(at, d.From))
+		c.apply(w, g, m, v, max(at, d.From), min(to, d.To))
+		at = min(to, d.To)
+	}
+	plain.apply(w, g, m, v, at, to)
+}
+
+// apply updates the elements [from, to), all alike. Multiplying by keep = 1
+// changes nothing, so there is one loop.
+func (c constants) apply(w, g, m, v []float32, from, to int) {
+	if from >= to {
+		return
+	}
+	w, g, m, v = w[from:to], g[from:to], m[from:to], v[from:to]
+	g, m, v = g[:len(w)], m[:len(w)], v[:len(w)]
+	for i := range w {
+		x := float32(g[i] * c.clip)
+		mi := float32(c.b1*m[i]) + float32(c.c1*x)
+		vi := float32(c.b2*v[i]) + float32(c.c2*float32(x*x))
+		m[i], v[i] = mi, vi
+		root := float32(math.Sqrt(float64(vi)))
+		w[i] = float32(w[i]*c.keep) - float32(c.step*float32(mi/(float32(root/c.root)+c.eps)))
+	}
+}
+
+// parallelFrom is the size from which cutting an update over cores pays.
+const parallelFrom = 1 << 15
+
+// UpdateAll makes one update of all elements on all cores: the bits are those of
+// Update over any ranges.
+func (a *AdamW) UpdateAll(w, g, m, v []float32, updates uint64, lr, clip float64) {
+	c := a.constants(updates, lr, clip)
+	split(len(w), func(from, to int) { a.update(w, g, m, v, c, from, to) })
+}
+
+// split calls part for ranges that cover [0, n), at once on all cores where n is
+// large, and returns when all have returned. Ranges start at whole blocks.
+func split(n int, part func(from, to int)) {
+	workers := min(runtime.GOMAXPROCS(0), n/parallelFrom+1)
+	size := (n/workers + block) / block * block
+	var wg sync.WaitGroup
+	for from := size; from < n; from += size {
+		wg.Go(func() { part(from, min(n, from+size)) })
+	}
+	part(0, min(n, size))
+	wg.Wait()
+}

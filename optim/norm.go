@@ -1,0 +1,56 @@
+package optim
+
+import "math"
+
+// block is how many squares are added up in one go. It is the block of package
+// allreduce, so that a sharded optimizer cuts where the sum is cut.
+const block = 256
+
+// Norm returns the Euclidean norm of g. Squares are added in float64, in order
+// inside each block of 256, and the blocks' sums in block order.
+func Norm(g []float32) float64 {
+	sums := make([]float64, (len(g)+block-1)/block)
+	split(len(g), func(from, to int) {
+		for at := from; at < to; at += block {
+			sums[at/block] = squares(g[at:min(to, at+block)])
+		}
+	})
+	var total float64
+	for _, s := range sums {
+		total += s
+	}
+	return math.Sqrt(total)
+}
+
+func squares(g []float32) float64 {
+	var sum float64
+	for _, x := range g {
+		d := float64(x)
+		sum += float64(d * d) // the conversion forbids fusing
+	}
+	return sum
+}
+
+// clipEpsilon keeps PyTorch's clip_grad_norm_ from dividing by zero.
+const clipEpsilon = 1e-6
+
+// ClipFactor returns what a gradient of that norm is multiplied by so that its
+// norm is at most limit (torch.nn.utils.clip_grad_norm_); a limit of 0 is none.
+func ClipFactor(norm, limit float64) float64 {
+	if limit <= 0 {
+		return 1
+	}
+	return min(1, limit/(norm+clipEpsilon))
+}
+
+// ScaleByTokens divides a summed gradient by the number of tokens it was summed
+// over: in float64, rounded once.
+func ScaleByTokens(g []float32, tokens int64) {
+	n := float64(tokens)
+	split(len(g), func(from, to int) {
+		part := g[from:to]
+		for i, x := range part {
+			part[i] = float32(float64(x) / n)
+		}
+	})
+}

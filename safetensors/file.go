@@ -1,0 +1,148 @@
+package safetensors
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/edsrzf/mmap-go"
+)
+
+// Dir is the open weights of a Hugging Face directory, or one file of tensors.
+// It is safe for concurrent use until it is closed.
+type Dir struct {
+	tensors []Info
+	byName  map[string]int
+	maps    []mmap.MMap
+}
+
+// The names that Hugging Face gives a model's weights.
+const (
+	SingleFile = "model.safetensors"
+	IndexFile  = "model.safetensors.index.json"
+)
+
+// Open opens one file.
+func Open(path string) (*Dir, error) {
+	d := &Dir{}
+	if err := d.add(path); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, d.index()
+}
+
+// OpenDir opens the weights of dir: model.safetensors, or the files that
+// model.safetensors.index.json names.
+func OpenDir(dir string) (*Dir, error) {
+	names, err := weightFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dir{}
+	for _, name := range names {
+		if err := d.add(filepath.Join(dir, name)); err != nil {
+			return nil, errors.Join(err, d.Close())
+		}
+	}
+	if err := d.index(); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), d.Close())
+	}
+	return d, nil
+}
+
+// weightFiles names the files that hold the weights of dir.
+func weightFiles(dir string) ([]string, error) {
+	data, err := os.ReadFile(filepath.Join(dir, IndexFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return []string{SingleFile}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var index struct {
+		WeightMap map[string]string `json:"weight_map"`
+	}
+	if err := json.Unmarshal(data, &index); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, IndexFile), err)
+	}
+	var names []string
+	for tensor, name := range index.WeightMap {
+		if name != filepath.Base(name) || !strings.HasSuffix(name, ".safetensors") {
+			return nil, fmt.Errorf("%s: tensor %q lies in %q: want the name of a .safetensors file in the same directory", filepath.Join(dir, IndexFile), tensor, name)
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	if names = slices.Compact(names); len(names) == 0 {
+		return nil, fmt.Errorf("%s: weight_map names no file", filepath.Join(dir, IndexFile))
+	}
+	return names, nil
+}
+
+// add maps a file and checks it.
+func (d *Dir) add(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.Size() == 0 {
+		return errors.Join(fmt.Errorf("%s: an empty file is no safetensors file", path), err)
+	}
+	m, err := mmap.Map(f, mmap.RDONLY, 0)
+	if err != nil {
+		return fmt.Errorf("map %s: %w", path, err)
+	}
+	d.maps = append(d.maps, m)
+	tensors, err := parse(m)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	d.tensors = append(d.tensors, tensors...)
+	return nil
+}
+
+// index sorts the tensors of all files by name; each may be in one only.
+func (d *Dir) index() error {
+	slices.SortFunc(d.tensors, func(a, b Info) int { return cmp.Compare(a.Name, b.Name) })
+	d.byName = make(map[string]int, len(d.tensors))
+	for i, t := range d.tensors {
+		if _, twice := d.byName[t.Name]; twice {
+			return fmt.Errorf("tensor %q is in two files", t.Name)
+		}
+		d.byName[t.Name] = i
+	}
+	return nil
+}
+
+// Tensors returns the tensors by name. The slice is the Dir's.
+func (d *Dir) Tensors() []Info { return d.tensors }
+
+// Close unmaps the files.
+func (d *Dir) Close() error {
+	var errs []error
+	for _, m := range d.maps {
+		errs = append(errs, m.Unmap())
+	}
+	d.maps, d.tensors, d.byName = nil, nil, nil
+	return errors.Join(errs...)
+}
+
+// Float32 fills dst, which has the tensor's number of elements, with its values.
+func (d *Dir) Float32(name string, dst []float32) error {
+	i, ok := d.byName[name]
+	if !ok {
+		return fmt.Errorf("there is no tensor %q", name)
+	}
+	t := d.tensors[i]
+	if len(dst) != t.Size() {
+		return fmt.Errorf("tensor %q has %d elements, want %d", name, t.Size(), len(dst))
+	}
+	return t.float32s(dst)
+}
