@@ -1,0 +1,220 @@
+package corpus
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"carillon/job"
+)
+
+// file writes a file and returns its path.
+func file(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestReadJSONLines(t *testing.T) {
+	for _, tt := range []struct {
+		name, kind, text string
+		want             []Example
+	}{
+		{"pairs", TypePairs, `{"prompt":"a","completion":"b","more":1}` + "\n\n" + `{"prompt":"","completion":"c"}`,
+			[]Example{{Prompt: "a", Completion: "b", From: "x.jsonl:1"}, {Completion: "c", From: "x.jsonl:3"}}},
+		{"pairs, guessed", "", `{"completion":"b","prompt":"a","text":3}` + "\r\n",
+			[]Example{{Prompt: "a", Completion: "b", From: "x.jsonl:1"}}},
+		{"text", TypeText, `{"text":"a\nb"}`, []Example{{Text: "a\nb", From: "x.jsonl:1"}}},
+		{"text, Axolotl's word", "completion", `{"text":"a"}`, []Example{{Text: "a", From: "x.jsonl:1"}}},
+		{"text, guessed", "", `{"text":"é"}`, []Example{{Text: "é", From: "x.jsonl:1"}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, report, err := Read(t.Context(), []job.Dataset{{Path: file(t, "x.jsonl", tt.text), Type: tt.kind}}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range tt.want {
+				tt.want[i].Group = tt.want[i].From
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("got %+v, want %+v", got, tt.want)
+			}
+			if s := report.Sources[0]; s.Type == "" || s.Examples != len(got) {
+				t.Errorf("report %+v", s)
+			}
+		})
+	}
+}
+
+func TestReadNamesWhatIsWrong(t *testing.T) {
+	good := `{"prompt":"a","completion":"b"}` + "\n"
+	for _, tt := range []struct{ name, kind, text, want string }{
+		{"x.jsonl", "", "", "no examples in it"},
+		{"x.jsonl", "", "\n \n", "no examples in it"},
+		{"x.jsonl", "", good + "{\"prompt\": \"a\",", "line 2: unexpected end of JSON"},
+		{"x.jsonl", "", good + "[1]", "line 2: json: cannot unmarshal array"},
+		{"x.jsonl", "", good + good + `{"prompt":"a"}`, `line 3: no field "completion", which type prompt_completion wants; there are "prompt"`},
+		{"x.jsonl", "", good + `{"text":"a"}`, `line 2: no field "prompt"`},
+		{"x.jsonl", "", good + `{"prompt":null,"completion":"b"}`, `line 2: field "prompt" is null, want a string`},
+		{"x.jsonl", "", good + `{"prompt":3,"completion":"b"}`, `field "prompt" is a number`},
+		{"x.jsonl", "", good + `{"prompt":"a","completion":["b"]}`, `field "completion" is a list`},
+		{"x.jsonl", "", good + `{"prompt":"a","completion":""}`, `field "completion" is empty`},
+		{"x.jsonl", "text", `{"text":{}}`, `field "text" is an object`},
+		{"x.jsonl", "text", `{"text":true}`, `field "text" is a boolean`},
+		{"x.jsonl", "", "{\"text\":\"\xff\"}", "line 1: not UTF-8"},
+		{"x.jsonl", "", `{"instruction":"a","output":"b"}`, `line 1: records with the keys "instruction", "output" are not read yet`},
+		{"x.jsonl", "", `{"messages":[]}`, `are not read yet`},
+		{"x.jsonl", "", `{"a":1}`, `cannot tell the type of a record with the keys "a"`},
+		{"x.jsonl", "", `{}`, `with the keys none`},
+		{"x.jsonl", "alpaca", good, `type "alpaca" is not read yet: want prompt_completion or text`},
+		{"x.csv", "", "a,b", ".csv files are not read yet"},
+		{"x.parquet", "", "a,b", ".parquet files are not read yet"},
+		{"x.txt", "", "", "no examples in it"},
+		{"x.txt", TypePairs, "a", "wants JSON lines"},
+		{"x.txt", "", "a\nb\xff\n", "line 2: not UTF-8"},
+		{"x.txt", "", "\xff\xfea\x00", "UTF-16"},
+	} {
+		path := file(t, tt.name, tt.text)
+		_, _, err := Read(t.Context(), []job.Dataset{{Path: path, Type: tt.kind}}, nil)
+		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%q: err = %v; want %q and the path", tt.text, err, tt.want)
+		}
+	}
+}
+
+func TestReadNamesWrongPaths(t *testing.T) {
+	for _, tt := range []struct {
+		sets []job.Dataset
+		want string
+	}{
+		{nil, "none given"},
+		{[]job.Dataset{{Path: "go:cmd"}}, "datasets[0] go:cmd: unknown, want go:std or go:src"},
+		{[]job.Dataset{{Path: GoSrc, Type: TypePairs}}, `type "prompt_completion", want text`},
+		{[]job.Dataset{{Path: GoStd, Type: TypeText}}, `type "text", want prompt_completion`},
+		{[]job.Dataset{{Path: "s3://bucket/x.jsonl"}}, "s3:// is not read yet"},
+		{[]job.Dataset{{Path: "x.jsonl", HeldOut: []string{"io"}}}, "use val_set_size"},
+	} {
+		if _, _, err := Read(t.Context(), tt.sets, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%v: err = %v; want %q", tt.sets, err, tt.want)
+		}
+	}
+	for _, name := range []string{"none.jsonl", "none.txt"} {
+		if _, _, err := Read(t.Context(), []job.Dataset{{Path: name}}, nil); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: err = %v; want one that says the file does not exist", name, err)
+		}
+	}
+	if _, _, err := Read(t.Context(), []job.Dataset{{Path: t.TempDir()}}, nil); err == nil {
+		t.Error("a folder passes for a file")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := Read(ctx, []job.Dataset{{Path: GoStd}}, nil); err == nil {
+		t.Error("reading goes on after the context has ended")
+	}
+}
+
+func TestALongTextIsCutAtEmptyLines(t *testing.T) {
+	paragraph := strings.Repeat("word ", 1000) + "\n\n"
+	text := strings.Repeat(paragraph, 10)
+	got, _, err := Read(t.Context(), []job.Dataset{{Path: file(t, "x.txt", text)}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for i, x := range got {
+		all.WriteString(x.Text)
+		if !strings.HasSuffix(x.Text, "\n\n") || x.Continued != (i < len(got)-1) {
+			t.Errorf("stretch %d ends with %q, continued %v", i, x.Text[len(x.Text)-5:], x.Continued)
+		}
+	}
+	if len(got) != 3 || all.String() != text {
+		t.Errorf("%d stretches of %d bytes in all, want 3 of %d", len(got), all.Len(), len(text))
+	}
+}
+
+// groups returns n examples in groups of the sizes given.
+func groups(sizes ...int) []Example {
+	var out []Example
+	for g, n := range sizes {
+		for range n {
+			out = append(out, Example{Text: "x", Group: string(rune('a' + g))})
+		}
+	}
+	return out
+}
+
+func TestSplitHoldsWholeGroupsOut(t *testing.T) {
+	for _, tt := range []struct {
+		size     float64
+		min, max int
+	}{{0, 0, 0}, {0.1, 2, 9}, {0.5, 10, 18}, {3, 3, 9}, {19, 10, 19}} {
+		for seed := range uint64(20) {
+			x := groups(3, 1, 7, 2, 5, 2)
+			if err := Split(x, tt.size, seed); err != nil {
+				t.Fatal(err)
+			}
+			state := map[string]bool{}
+			for i, e := range x {
+				if was, ok := state[e.Group]; ok && was != e.HeldOut {
+					t.Fatalf("size %v, seed %d: group %s is cut at %d", tt.size, seed, e.Group, i)
+				}
+				state[e.Group] = e.HeldOut
+			}
+			if n := countHeldOut(x); n > tt.max || n < min(tt.min, tt.max) {
+				t.Errorf("size %v, seed %d: %d held out, want %d to %d", tt.size, seed, n, tt.min, tt.max)
+			}
+		}
+	}
+}
+
+func TestSplitDependsOnNamesNotOnOrder(t *testing.T) {
+	a, b := groups(1, 1, 1, 1, 1, 1, 1, 1), groups(1, 1, 1, 1, 1, 1, 1, 1)
+	slices.Reverse(b)
+	if err := errors.Join(Split(a, 0.5, 1), Split(b, 0.5, 1)); err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(b)
+	if !slices.Equal(a, b) {
+		t.Error("the order of the data changes what is held out")
+	}
+}
+
+func TestSplitRefuses(t *testing.T) {
+	held := groups(2, 2)
+	held[0].HeldOut = true
+	for _, tt := range []struct {
+		examples []Example
+		size     float64
+		want     string
+	}{
+		{groups(4), 0.1, "of one group, a"},
+		{groups(2, 2), -1, "val_set_size -1"},
+		{groups(2, 2), 4, "with some left to train on"},
+		{groups(2, 2), 0.9999, "with some left to train on"},
+		{held, 0.1, "held out by held_out already"},
+	} {
+		if err := Split(tt.examples, tt.size, 1); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%v: err = %v; want %q", tt.size, err, tt.want)
+		}
+	}
+}
+
+func FuzzParseRecord(f *testing.F) {
+	for _, line := range []string{`{"prompt":"a","completion":"b"}`, `{"text":"a"}`, `[]`, `{"text":null}`, `null`, `{"a":`} {
+		f.Add([]byte(line), "")
+		f.Add([]byte(line), TypePairs)
+	}
+	f.Fuzz(func(t *testing.T, line []byte, kind string) {
+		x, kind, err := parseRecord(line, kind)
+		if err == nil && (kind == TypePairs) != (x.Completion != "") {
+			t.Errorf("%q is %+v of type %q", line, x, kind)
+		}
+	})
+}
