@@ -28,7 +28,7 @@ func (in installation) fetch(ctx context.Context, file string) error {
 	fmt.Fprintf(in.progress, "fetching XLA's CPU plugin, once: %d MB into %s\n", in.wheel.size/1_000_000, in.dir)
 	url, err := in.askFor(ctx)
 	if err != nil {
-		return fmt.Errorf("look %s up: %w", in.wheel.name, err)
+		return fmt.Errorf("look up %s: %w", wheelPackage, err)
 	}
 	sum, err := in.download(ctx, url, file)
 	if err != nil {

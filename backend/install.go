@@ -88,8 +88,12 @@ func (in installation) possible() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		err = errors.New("XLA's CPU plugin is not installed")
 	}
-	return fmt.Errorf("%w, and the network is not to be used; run once without --offline, or put a copy of %s into %s",
-		err, in.wheel.name, in.dir)
+	return fmt.Errorf("%w, and the network is not to be used; run once without --offline, or %s", err, in.hint())
+}
+
+// hint says what a person can do where the network fails.
+func (in installation) hint() string {
+	return fmt.Sprintf("put a copy of %s into %s", in.wheel.name, in.dir)
 }
 
 // copied is where a person may put a copy of the wheel.
@@ -120,7 +124,7 @@ func (in installation) install(ctx context.Context) error {
 		file += ".part"
 		defer os.Remove(file)
 		if err := in.fetch(ctx, file); err != nil {
-			return err
+			return fmt.Errorf("%w; try again, or %s", err, in.hint())
 		}
 	} else if err := in.wheel.checkWheel(file); err != nil {
 		return fmt.Errorf("%w; remove it", err)
