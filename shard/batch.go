@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"carillon/job"
 )
 
 // Plan is what of a job's spec decides its batches.
@@ -19,6 +21,26 @@ type Plan struct {
 	Buckets []int
 	// EvalExamples bounds the held-out examples that are evaluated; 0: all.
 	EvalExamples int
+}
+
+// PlanOf returns the plan of a recipe. Without length_buckets every batch has
+// sequence_len; with max_steps the steps end the job, not the epochs.
+func PlanOf(spec job.Spec) Plan {
+	p := Plan{
+		Seed:         spec.Seed,
+		Lanes:        spec.Lanes,
+		MicroBatch:   spec.MicroBatchSize,
+		Epochs:       spec.NumEpochs,
+		Buckets:      spec.Buckets,
+		EvalExamples: spec.EvalExamples,
+	}
+	if spec.MaxSteps > 0 {
+		p.Epochs = 0
+	}
+	if len(p.Buckets) == 0 {
+		p.Buckets = []int{spec.SequenceLen}
+	}
+	return p
 }
 
 // Batch is what one run of a gradient reads: Rows x Len numbers, row by row.

@@ -253,6 +253,17 @@ func TestCheckRefuses(t *testing.T) {
 	}
 }
 
+func TestPlanOf(t *testing.T) {
+	spec := job.Spec{Seed: 4, Lanes: 8, MicroBatchSize: 2, NumEpochs: 1.5, SequenceLen: 64, EvalExamples: 128}
+	if p := PlanOf(spec); p.Seed != 4 || p.Lanes != 8 || p.MicroBatch != 2 || p.Epochs != 1.5 || p.EvalExamples != 128 || !slices.Equal(p.Buckets, []int{64}) {
+		t.Errorf("plan %+v", p)
+	}
+	spec.MaxSteps, spec.Buckets = 10, []int{32, 64}
+	if p := PlanOf(spec); p.Epochs != 0 || !slices.Equal(p.Buckets, []int{32, 64}) {
+		t.Errorf("with max_steps and length_buckets: plan %+v", p)
+	}
+}
+
 func TestBatchDoesNotAllocate(t *testing.T) {
 	s := build(t, pairs(53))
 	p := Plan{Lanes: 8, MicroBatch: 2, Buckets: []int{4, 7}}
