@@ -110,8 +110,12 @@ func (a *agreement) twoShot(ctx context.Context, m Mesh) error {
 	if err != nil {
 		return err
 	}
-	own := append(make([]byte, 0, 1+to-from), a.exps[from:to]...)
-	return exchange(ctx, m, Hop{PhaseExponents, 1}, toAll(m, own), others(m), func(r int, msg []byte) error {
+	out = make([][]byte, m.Size())
+	if from < to {
+		out = toAll(m, slices.Clone(a.exps[from:to]))
+	}
+	owners := slices.DeleteFunc(others(m), func(r int) bool { from, to := piece(r); return from == to })
+	return exchange(ctx, m, Hop{PhaseExponents, 1}, out, owners, func(r int, msg []byte) error {
 		from, to := piece(r)
 		return a.settle(msg, from, to)
 	})

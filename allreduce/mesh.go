@@ -51,7 +51,7 @@ type Mesh interface {
 	Size() int
 	// Exchange sends out[r] to each rank r with out[r] != nil and returns one
 	// message from each rank in from; the other entries of in are nil. len(out)
-	// and len(in) are Size. All of it happens at once, so a group in which every
+	// and len(in) are Size; no message is empty. All of it happens at once, so a group in which every
 	// rank calls Exchange cannot deadlock. out is the caller's again on return,
 	// and in belongs to the caller. It returns ctx's error when ctx ends first,
 	// and an error that names the rank when a link breaks.

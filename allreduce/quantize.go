@@ -90,8 +90,8 @@ func (q Quantizer) addBlock(sum []int32, e int, g []float32, noise job.Key, firs
 func addNoisy(sum []int32, k int, g []float32, noise job.Key, first uint64) {
 	sum = sum[:len(g)]
 	shift, lowest := uint32(k)<<23, lowestNormal(k)
-	for i, x := range g {
-		if w := math.Float32bits(x); w&exponentField > lowest {
+	for i := addNoisyVectors(sum, shift, lowest, g, noise, first); i < len(g); i++ {
+		if w := math.Float32bits(g[i]); w&exponentField > lowest {
 			sum[i] += floor(math.Float32frombits(w+shift) + noise.Uniform(first+uint64(i)))
 		}
 	}
@@ -163,11 +163,16 @@ func (q Quantizer) requantizeBlock(sum []int32, e byte, noise job.Key, first uin
 	if shift <= 0 {
 		return e
 	}
-	mask := uint32(1)<<shift - 1
-	for i, s := range sum {
-		sum[i] = (s + int32(noise.At(first+uint64(i))&mask)) >> shift
-	}
+	shiftNoisy(sum, shift, noise, first)
 	return byte(min(int(e)+shift, notFinite))
+}
+
+// shiftNoisy makes each s (s + (noise & (2^shift - 1))) >> shift.
+func shiftNoisy(sum []int32, shift int, noise job.Key, first uint64) {
+	mask := uint32(1)<<shift - 1
+	for i := shiftNoisyVectors(sum, shift, noise, first); i < len(sum); i++ {
+		sum[i] = (sum[i] + int32(noise.At(first+uint64(i))&mask)) >> shift
+	}
 }
 
 // largest is the largest magnitude in s.

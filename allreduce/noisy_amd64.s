@@ -1,0 +1,105 @@
+#include "go_asm.h"
+#include "textflag.h"
+
+// Y0 indices of eight values, Y1 k0, Y2 high, Y3 k1, Y4 and Y5 the mixer's
+// factors, Y10 eights; the hash comes out in Y11. As package job's Key.At.
+
+#define SCRAMBLE \
+	VPSRLD  $16, Y11, Y12  \
+	VPXOR   Y12, Y11, Y11  \
+	VPMULLD Y4, Y11, Y11   \
+	VPSRLD  $15, Y11, Y12  \
+	VPXOR   Y12, Y11, Y11  \
+	VPMULLD Y5, Y11, Y11   \
+	VPSRLD  $16, Y11, Y12  \
+	VPXOR   Y12, Y11, Y11
+
+#define NOISE \
+	VPXOR  Y1, Y0, Y11  \
+	SCRAMBLE            \
+	VPADDD Y2, Y11, Y11 \
+	VPXOR  Y3, Y11, Y11 \
+	SCRAMBLE            \
+	VPADDD Y10, Y0, Y0
+
+// AX points at the constants.
+#define SETUP \
+	VPBROADCASTD constants_first(AX), Y0 \
+	VPADDD       iota<>+0(SB), Y0, Y0    \
+	VPBROADCASTD constants_k0(AX), Y1    \
+	VPBROADCASTD constants_high(AX), Y2  \
+	VPBROADCASTD constants_k1(AX), Y3    \
+	VPBROADCASTD numbers<>+0(SB), Y4     \
+	VPBROADCASTD numbers<>+4(SB), Y5     \
+	VPBROADCASTD constants_shift(AX), Y6 \
+	VPBROADCASTD numbers<>+16(SB), Y10
+
+DATA iota<>+0(SB)/4, $0
+DATA iota<>+4(SB)/4, $1
+DATA iota<>+8(SB)/4, $2
+DATA iota<>+12(SB)/4, $3
+DATA iota<>+16(SB)/4, $4
+DATA iota<>+20(SB)/4, $5
+DATA iota<>+24(SB)/4, $6
+DATA iota<>+28(SB)/4, $7
+GLOBL iota<>(SB), RODATA|NOPTR, $32
+
+DATA numbers<>+0(SB)/4, $0x7feb352d  // the mixer's first factor
+DATA numbers<>+4(SB)/4, $0x846ca68b  // and its second
+DATA numbers<>+8(SB)/4, $0x7f800000  // exponent field of a float32
+DATA numbers<>+12(SB)/4, $0x33800000 // 2^-24
+DATA numbers<>+16(SB)/4, $8
+GLOBL numbers<>(SB), RODATA|NOPTR, $20
+
+// func addNoisyAVX2(sum *int32, values *float32, n int, k *constants)
+TEXT ·addNoisyAVX2(SB), NOSPLIT, $0-32
+	MOVQ         sum+0(FP), DI
+	MOVQ         values+8(FP), SI
+	MOVQ         n+16(FP), CX
+	MOVQ         k+24(FP), AX
+	SETUP
+	VPBROADCASTD constants_lowest(AX), Y7
+	VPBROADCASTD numbers<>+8(SB), Y8
+	VPBROADCASTD numbers<>+12(SB), Y9
+
+addEight:
+	NOISE
+	VMOVDQU    (SI), Y13
+	VPAND      Y8, Y13, Y14
+	VPCMPGTD   Y7, Y14, Y14 // which values count
+	VPADDD     Y6, Y13, Y13 // x * 2^k
+	VPSRLD     $8, Y11, Y11
+	VCVTDQ2PS  Y11, Y11
+	VMULPS     Y9, Y11, Y11 // u
+	VADDPS     Y11, Y13, Y13
+	VROUNDPS   $9, Y13, Y13 // down
+	VCVTTPS2DQ Y13, Y13
+	VPAND      Y14, Y13, Y13
+	VPADDD     (DI), Y13, Y13
+	VMOVDQU    Y13, (DI)
+	ADDQ       $32, SI
+	ADDQ       $32, DI
+	SUBQ       $8, CX
+	JNZ        addEight
+	VZEROUPPER
+	RET
+
+// func shiftNoisyAVX2(sum *int32, n int, k *constants)
+TEXT ·shiftNoisyAVX2(SB), NOSPLIT, $0-24
+	MOVQ         sum+0(FP), DI
+	MOVQ         n+8(FP), CX
+	MOVQ         k+16(FP), AX
+	SETUP
+	VPBROADCASTD constants_mask(AX), Y7
+
+shiftEight:
+	NOISE
+	VPAND   Y7, Y11, Y11
+	VPADDD  (DI), Y11, Y11
+	VPSRAVD Y6, Y11, Y11
+	VMOVDQU Y11, (DI)
+	ADDQ    $32, DI
+	SUBQ    $8, CX
+	JNZ     shiftEight
+	VZEROUPPER
+	RET
