@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"path/filepath"
 	"strings"
 
@@ -120,6 +121,18 @@ func typeOf(d job.Dataset) (string, error) {
 		return "", nil
 	}
 	return "", fmt.Errorf("type %q is not read yet: want %s or %s", d.Type, TypePairs, TypeText)
+}
+
+// Texts returns what of the examples may be learnt from, for training a
+// tokenizer: all but the held-out ones.
+func Texts(examples []Example) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, x := range examples {
+			if !x.HeldOut && !yield(x.Text+x.Prompt+x.Completion) {
+				return
+			}
+		}
+	}
 }
 
 func countHeldOut(examples []Example) (n int) {

@@ -206,6 +206,13 @@ func TestSplitRefuses(t *testing.T) {
 	}
 }
 
+func TestTextsLeaveHeldOutExamplesOut(t *testing.T) {
+	got := slices.Collect(Texts([]Example{{Text: "a"}, {Text: "b", HeldOut: true}, {Prompt: "c", Completion: "d"}}))
+	if want := []string{"a", "cd"}; !slices.Equal(got, want) {
+		t.Errorf("texts %q, want %q", got, want)
+	}
+}
+
 func FuzzParseRecord(f *testing.F) {
 	for _, line := range []string{`{"prompt":"a","completion":"b"}`, `{"text":"a"}`, `[]`, `{"text":null}`, `null`, `{"a":`} {
 		f.Add([]byte(line), "")
