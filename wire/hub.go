@@ -1,0 +1,210 @@
+package wire
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"carillon/job"
+	"carillon/roster"
+)
+
+// HubConfig is what a Hub needs. All fields are required.
+type HubConfig struct {
+	Listen string // on loopback; a coordinator that restarts keeps its port
+	Log    *slog.Logger
+}
+
+// Hub is a coordinator's end of the control plane: its own server, to which
+// the Controls of nodes and of users connect. Hubs are not clustered. It is
+// safe for concurrent use.
+type Hub struct {
+	cfg     HubConfig
+	srv     *server.Server
+	nc      *nats.Conn     // in-process, where Controls are
+	events  *nats.Conn     // in-process, to the server's system account
+	callers sync.WaitGroup // handlers that are running
+
+	mu     sync.Mutex // guards the fields below
+	closed bool
+	beat   func(Beat) Answer
+	gone   func(job.NodeID)
+}
+
+// Serve starts a coordinator's server. Beats that come before HandleBeat are
+// answered as by a coordinator that knows of no leader.
+func Serve(cfg HubConfig) (*Hub, error) {
+	auth := &hubAuth{token: rand.Text()}
+	srv, err := startServer(cfg.Listen, cfg.Log, func(o *server.Options) {
+		o.NoSystemAccount = false // it tells of lost connections
+		o.CustomClientAuthentication = auth
+	})
+	if err != nil {
+		return nil, err
+	}
+	auth.srv.Store(srv)
+	h := &Hub{cfg: cfg, srv: srv}
+	if err := h.connect(auth.token); err != nil {
+		h.Close()
+		return nil, fmt.Errorf("connect to the own server: %w", err)
+	}
+	h.subscribe(h.nc, controlPrefix+"beat", h.answer)
+	h.subscribe(h.events, "$SYS.ACCOUNT.*.DISCONNECT", h.disconnected)
+	return h, nil
+}
+
+func (h *Hub) connect(token string) (err error) {
+	own := []nats.Option{nats.InProcessServer(h.srv), nats.NoReconnect(), nats.FlusherTimeout(writePatience)}
+	if h.nc, err = nats.Connect("", own...); err != nil {
+		return err
+	}
+	h.events, err = nats.Connect("", append(own, nats.Token(token))...)
+	return err
+}
+
+// hubAuth admits everybody, and whoever knows the token (this process) to the
+// system account.
+type hubAuth struct {
+	token string
+	srv   atomic.Pointer[server.Server]
+}
+
+// Check implements server.Authentication.
+func (a *hubAuth) Check(c server.ClientAuthentication) bool {
+	if srv := a.srv.Load(); srv != nil && c.GetOpts().Token == a.token {
+		c.RegisterUser(&server.User{Username: "hub", Account: srv.SystemAccount()})
+	}
+	return true
+}
+
+func (h *Hub) subscribe(nc *nats.Conn, subject string, fn func(*nats.Msg)) {
+	_, err := nc.Subscribe(subject, func(m *nats.Msg) {
+		if h.enter() {
+			defer h.callers.Done()
+			fn(m)
+		}
+	})
+	if err == nil {
+		err = nc.FlushTimeout(writePatience)
+	}
+	if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+		h.cfg.Log.Error("subscribe to the own server", "subject", subject, "error", err)
+	}
+}
+
+func (h *Hub) enter() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.closed {
+		h.callers.Add(1)
+	}
+	return !h.closed
+}
+
+// Addr is the URL of the hub's server, for Controls to connect to.
+func (h *Hub) Addr() string { return h.srv.ClientURL() }
+
+// HandleBeat answers beats with fn, one at a time.
+func (h *Hub) HandleBeat(fn func(Beat) Answer) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.beat = fn
+}
+
+// HandleGone calls fn with the node of each control connection that ends, a few
+// milliseconds after its process is killed. A node whose connection only broke
+// connects again, and its next beat shows that it lives.
+func (h *Hub) HandleGone(fn func(job.NodeID)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.gone = fn
+}
+
+// Handle answers requests of verb with fn, one at a time. If only the leader
+// may answer, fn of another coordinator returns a *NotLeader.
+func (h *Hub) Handle(verb string, fn func(payload []byte) ([]byte, error)) {
+	if err := checkToken("verb", verb); err != nil {
+		panic(err)
+	}
+	h.subscribe(h.nc, controlPrefix+"ask."+verb, func(m *nats.Msg) {
+		m.Respond(wrapReply(fn(m.Data)))
+	})
+}
+
+// Publish sends a job's roster to the job's nodes that are connected here. It
+// may be lost; the answer to a beat mends that.
+func (h *Hub) Publish(id job.ID, r roster.Roster) error {
+	data, err := json.Marshal(r)
+	if err == nil {
+		err = h.nc.Publish(rosterSubject(id), data)
+	}
+	if err != nil {
+		return fmt.Errorf("publish roster %v: %w", r.Number, err)
+	}
+	return nil
+}
+
+// Close stops the server and waits for the handlers that are running (none may
+// call Close).
+func (h *Hub) Close() {
+	h.mu.Lock()
+	closed := h.closed
+	h.closed = true
+	h.mu.Unlock()
+	if closed {
+		return
+	}
+	for _, nc := range []*nats.Conn{h.nc, h.events} {
+		if nc != nil {
+			nc.Close()
+		}
+	}
+	h.callers.Wait()
+	stopServer(h.srv)
+}
+
+// answer answers a beat.
+func (h *Hub) answer(m *nats.Msg) {
+	h.mu.Lock()
+	fn := h.beat
+	h.mu.Unlock()
+	var b Beat
+	a := Answer{Version: Version}
+	switch err := json.Unmarshal(m.Data, &b); {
+	case err != nil:
+		a.Refused = fmt.Sprintf("a beat does not parse: %v", err)
+	case b.Version != Version:
+		a.Refused = fmt.Sprintf("%s speaks version %d, this coordinator %d; run one version of carillon everywhere", b.ID, b.Version, Version)
+	case fn != nil:
+		a = fn(b)
+		a.Version = Version
+	}
+	data, err := json.Marshal(a)
+	if err != nil {
+		h.cfg.Log.Error("encode an answer", job.KeyNode, b.ID, "error", err)
+		return
+	}
+	m.Respond(data)
+}
+
+// disconnected reads the server's note that a client has gone.
+func (h *Hub) disconnected(m *nats.Msg) {
+	var event server.DisconnectEventMsg
+	if err := json.Unmarshal(m.Data, &event); err != nil {
+		h.cfg.Log.Warn("a disconnect event does not parse", "error", err)
+		return
+	}
+	h.mu.Lock()
+	fn := h.gone
+	h.mu.Unlock()
+	if fn != nil && event.Client.Name != "" {
+		fn(job.NodeID(event.Client.Name))
+	}
+}

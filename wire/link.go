@@ -1,0 +1,142 @@
+package wire
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"carillon/job"
+)
+
+// Peer is a node as others reach it.
+type Peer struct {
+	ID   job.NodeID
+	Addr string // URL of the node's own server, as Links.Addr gives it
+}
+
+// dialPatience bounds one attempt to connect, unless the context ends before.
+const dialPatience = 2 * time.Second
+
+// link is a connection to another node's server. It does not reconnect.
+type link struct {
+	peer Peer
+	nc   *nats.Conn
+	raw  *killer
+	rtt  time.Duration // of the handshake
+
+	mu     sync.Mutex // guards the fields below
+	err    error      // why it ended; nil while it lives
+	broken func(error)
+}
+
+// dialLink connects to peer as self and makes sure that it is the peer who
+// answers there, in our version. Once that is done, broken is called when the
+// connection ends by itself, once, and must not block.
+func dialLink(ctx context.Context, jobID job.ID, self job.NodeID, peer Peer) (*link, error) {
+	l := &link{peer: peer}
+	l.raw = &killer{patience: patience(ctx), ended: l.end}
+	stop := context.AfterFunc(ctx, l.raw.kill)
+	defer stop()
+	nc, err := nats.Connect(peer.Addr, nats.Name(string(self)), nats.NoEcho(), nats.NoReconnect(),
+		nats.ReconnectBufSize(-1), nats.Timeout(l.raw.patience), nats.FlusherTimeout(writePatience), nats.SetCustomDialer(l.raw))
+	if err != nil {
+		l.raw.kill()
+		return nil, because(ctx, fmt.Errorf("connect to %s at %s: %w", peer.ID, peer.Addr, err))
+	}
+	l.nc = nc
+	if err := l.shakeHands(ctx, jobID); err != nil {
+		l.close()
+		return nil, because(ctx, fmt.Errorf("greet %s at %s: %w", peer.ID, peer.Addr, err))
+	}
+	return l, nil
+}
+
+// shakeHands asks the peer for its version, and measures how long that takes.
+func (l *link) shakeHands(ctx context.Context, jobID job.ID) error {
+	ctx, cancel := context.WithTimeout(ctx, dialPatience)
+	defer cancel()
+	start := time.Now()
+	msg, err := l.nc.RequestWithContext(ctx, greetSubject(jobID, l.peer.ID), nil)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return fmt.Errorf("another process listens there: %w", err)
+	case err != nil:
+		return err
+	case len(msg.Data) != 2:
+		return fmt.Errorf("its greeting has %d bytes, want 2", len(msg.Data))
+	}
+	l.rtt = time.Since(start)
+	if v := binary.LittleEndian.Uint16(msg.Data); v != Version {
+		return fmt.Errorf("it speaks version %d, this node %d; run one version of carillon on all nodes", v, Version)
+	}
+	return nil
+}
+
+// watch sets who is told when the link ends by itself. If it has already, that
+// is told at once.
+func (l *link) watch(broken func(error)) {
+	l.mu.Lock()
+	err := l.err
+	l.broken = broken
+	l.mu.Unlock()
+	if err != nil && broken != nil {
+		broken(err)
+	}
+}
+
+func (l *link) end(err error) {
+	l.mu.Lock()
+	if l.err == nil {
+		l.err = fmt.Errorf("connection to %s broke: %w", l.peer.ID, err)
+	}
+	broken, err := l.broken, l.err
+	l.mu.Unlock()
+	if broken != nil {
+		broken(err)
+	}
+}
+
+func (l *link) alive() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err == nil
+}
+
+// drop ends the link without a word to broken.
+func (l *link) drop(why error) {
+	l.mu.Lock()
+	if l.err == nil {
+		l.err = why
+	}
+	l.broken = nil
+	l.mu.Unlock()
+	l.raw.kill()
+}
+
+// close drops the link and frees what it holds. It does not block, whatever
+// the peer does.
+func (l *link) close() {
+	l.drop(ErrClosed)
+	l.nc.Close()
+}
+
+// because prefers the reason why ctx ended to the errors that this led to.
+func because(ctx context.Context, err error) error {
+	if ctx.Err() == nil || errors.Is(err, context.Cause(ctx)) {
+		return err
+	}
+	return fmt.Errorf("%v: %w", err, context.Cause(ctx))
+}
+
+// patience is how long to wait for a connection: dialPatience, or what ctx leaves.
+func patience(ctx context.Context) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return max(time.Millisecond, min(dialPatience, time.Until(deadline)))
+	}
+	return dialPatience
+}

@@ -1,0 +1,44 @@
+package wire
+
+import (
+	"fmt"
+
+	"carillon/job"
+)
+
+// PeerError is an error for which one rank is to blame, as far as this node can
+// see: it cannot be reached, its connection broke, a frame of it is missing or
+// damaged, or it did not send or read in time.
+type PeerError struct {
+	Rank int
+	ID   job.NodeID
+	Err  error
+}
+
+// Error names the rank and what happened.
+func (e *PeerError) Error() string { return fmt.Sprintf("rank %d (%s): %v", e.Rank, e.ID, e.Err) }
+
+// Unwrap returns what happened.
+func (e *PeerError) Unwrap() error { return e.Err }
+
+// Suspect is the node to blame.
+func (e *PeerError) Suspect() job.NodeID { return e.ID }
+
+// Suspects lists the nodes that err blames, in the order in which it names them.
+func Suspects(err error) []job.NodeID {
+	switch e := err.(type) {
+	case nil:
+		return nil
+	case *PeerError:
+		return []job.NodeID{e.ID}
+	case interface{ Unwrap() []error }:
+		var ids []job.NodeID
+		for _, inner := range e.Unwrap() {
+			ids = append(ids, Suspects(inner)...)
+		}
+		return ids
+	case interface{ Unwrap() error }:
+		return Suspects(e.Unwrap())
+	}
+	return nil
+}

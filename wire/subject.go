@@ -1,0 +1,44 @@
+package wire
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+
+	"carillon/job"
+)
+
+// The subjects. Those of a node begin with the job and the node, so that a
+// process which got a dead node's port is not taken for it. In a question the
+// asker's id comes last, where a server can check it once there is TLS.
+//
+//	carillon.<job>.<node>.greet             version handshake
+//	carillon.<job>.<node>.frame             frames of all peers
+//	carillon.<job>.<node>.ask.<verb>.<from> questions
+//	carillon.control.beat                   beats, to a coordinator
+//	carillon.control.ask.<verb>             requests, to a coordinator
+//	carillon.control.roster.<job>           rosters, from a coordinator
+const controlPrefix = "carillon.control."
+
+func nodeSubject(j job.ID, n job.NodeID, rest string) string {
+	return "carillon." + string(j) + "." + string(n) + "." + rest
+}
+
+func greetSubject(j job.ID, n job.NodeID) string { return nodeSubject(j, n, "greet") }
+
+func frameSubject(j job.ID, n job.NodeID) string { return nodeSubject(j, n, "frame") }
+
+func askSubject(j job.ID, n job.NodeID, verb string, from job.NodeID) string {
+	return nodeSubject(j, n, "ask."+verb+"."+string(from))
+}
+
+func rosterSubject(j job.ID) string { return controlPrefix + "roster." + string(j) }
+
+// checkToken refuses what cannot be one token of a subject.
+func checkToken(what, s string) error {
+	bad := func(r rune) bool { return strings.ContainsRune(".*>", r) || unicode.IsSpace(r) || unicode.IsControl(r) }
+	if s == "" || strings.ContainsFunc(s, bad) {
+		return fmt.Errorf("%s %q: want a word without spaces, control characters and any of . * >", what, s)
+	}
+	return nil
+}
