@@ -1,0 +1,44 @@
+package checkpoint
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+)
+
+// stateVersion is the version of a state's encoding.
+const stateVersion = 1
+
+// stateHeader is the size of what comes before the vectors: version (8 bytes)
+// and number of updates (8 bytes).
+const stateHeader = 16
+
+// StateSize returns the length of the encoding of a state with n trainables.
+func StateSize(n int) int64 { return stateHeader + 3*4*int64(n) }
+
+// EncodeState appends a state to dst: version, updates, and the vectors w, m, v
+// one after the other, all little-endian.
+func EncodeState(dst []byte, w, m, v []float32, updates uint64) []byte {
+	dst = binary.LittleEndian.AppendUint64(dst, stateVersion)
+	dst = binary.LittleEndian.AppendUint64(dst, updates)
+	for _, vector := range [][]float32{w, m, v} {
+		dst = appendFloats(dst, vector)
+	}
+	return dst
+}
+
+// DecodeState fills w, m and v, which have the job's size, and returns the
+// number of updates.
+func DecodeState(b []byte, w, m, v []float32) (updates uint64, err error) {
+	if want := StateSize(len(w)); int64(len(b)) != want || binary.LittleEndian.Uint64(b) != stateVersion {
+		return 0, fmt.Errorf("a state of %d trainables has %d bytes and version %d, not %d bytes", len(w), want, stateVersion, len(b))
+	}
+	updates, b = binary.LittleEndian.Uint64(b[8:]), b[stateHeader:]
+	for _, vector := range [][]float32{w, m, v} {
+		for i := range vector {
+			vector[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
+		}
+		b = b[4*len(vector):]
+	}
+	return updates, nil
+}
