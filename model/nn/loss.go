@@ -14,10 +14,10 @@ const Ignored = -100
 // [B, T] unshifted, as Hugging Face has them.
 func CausalLoss(logits, labels *Node) *Node {
 	g, dims := logits.Graph(), logits.Shape().Dimensions
-	next := Concatenate([]*Node{
-		Slice(labels, AxisRange(), AxisRange(1)),
-		BroadcastToDims(Scalar(g, dtypes.Int32, Ignored), dims[0], 1),
-	}, 1)
+	next := BroadcastToDims(Scalar(g, dtypes.Int32, Ignored), dims[0], 1)
+	if dims[1] > 1 {
+		next = Concatenate([]*Node{Slice(labels, AxisRange(), AxisRange(1)), next}, 1)
+	}
 	z := Sub(logits, StopGradient(ReduceAndKeep(logits, ReduceMax, -1)))
 	lse := Log(ReduceSum(Exp(z), -1))
 	classes := Iota(g, shapes.Make(dtypes.Int32, dims...), 2)

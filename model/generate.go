@@ -1,0 +1,116 @@
+package model
+
+import "fmt"
+
+// Prompts are continued in batches of at most generateRows, padded on the right
+// to a multiple of generateStep tokens, so that few programs are compiled.
+const (
+	generateRows = 16
+	generateStep = 16
+)
+
+// Generate continues each prompt greedily, by the likeliest token each time, until
+// stop comes (which is left out; negative: never) or maxNew tokens have. It returns
+// the new tokens alone. Every token is computed from the whole text before it.
+func (s *Session) Generate(prompts [][]int32, maxNew int, stop int32) ([][]int32, error) {
+	length := 0
+	for i, prompt := range prompts {
+		if len(prompt) == 0 {
+			return nil, fmt.Errorf("prompt %d is empty", i)
+		}
+		if n := len(prompt) + maxNew; n > s.model.config.Context {
+			return nil, fmt.Errorf("prompt %d has %d tokens; with %d more it is longer than the model's context of %d", i, len(prompt), maxNew, s.model.config.Context)
+		}
+		length = max(length, len(prompt)+maxNew)
+	}
+	length = min((length+generateStep-1)/generateStep*generateStep, s.model.config.Context)
+	var all [][]int32
+	for rows := min(len(prompts), generateRows); len(prompts) > 0; {
+		n := min(rows, len(prompts))
+		batch := newDraft(prompts[:n], rows, length)
+		if err := batch.write(s, maxNew, stop); err != nil {
+			return nil, err
+		}
+		all = append(all, batch.texts...)
+		prompts = prompts[n:]
+	}
+	return all, nil
+}
+
+// draft is a batch of texts that are being continued.
+type draft struct {
+	in    Input
+	last  []int32   // position of each row's last token
+	texts [][]int32 // what was added to each prompt
+	done  []bool
+}
+
+// newDraft lays prompts out in a batch; rows beyond them repeat nothing and wait.
+func newDraft(prompts [][]int32, rows, length int) *draft {
+	n := rows * length
+	d := &draft{
+		in:    Input{Rows: rows, Len: length, Tokens: make([]int32, n), Mask: make([]int32, n)},
+		last:  make([]int32, rows),
+		texts: make([][]int32, len(prompts)),
+		done:  make([]bool, len(prompts)),
+	}
+	for r, prompt := range prompts {
+		copy(d.in.Tokens[r*length:], prompt)
+		for t := range prompt {
+			d.in.Mask[r*length+t] = 1
+		}
+		d.last[r] = int32(len(prompt) - 1)
+	}
+	return d
+}
+
+// write adds a token to every text that is not done, up to maxNew times.
+func (d *draft) write(s *Session, maxNew int, stop int32) error {
+	for range maxNew {
+		if d.finished() {
+			return nil
+		}
+		logits, err := s.NextLogits(d.in, d.last)
+		if err != nil {
+			return err
+		}
+		vocab := len(logits) / d.in.Rows
+		for r := range d.texts {
+			if !d.done[r] {
+				d.add(r, likeliest(logits[r*vocab:(r+1)*vocab]), stop)
+			}
+		}
+	}
+	return nil
+}
+
+func (d *draft) finished() bool {
+	for _, done := range d.done {
+		if !done {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *draft) add(r int, token, stop int32) {
+	if token == stop {
+		d.done[r] = true
+		return
+	}
+	d.texts[r] = append(d.texts[r], token)
+	d.last[r]++
+	at := r*d.in.Len + int(d.last[r])
+	d.in.Tokens[at], d.in.Mask[at] = token, 1
+}
+
+// likeliest returns the first index of the largest logit.
+func likeliest(logits []float32) int32 {
+	best := 0
+	for i, x := range logits {
+		if x > logits[best] {
+			best = i
+		}
+	}
+	return int32(best)
+}

@@ -1,0 +1,120 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/gomlx/compute"
+
+	"carillon/job"
+)
+
+// Gradient returns the loss of a batch, summed over its supervised tokens, and
+// fills grad (Size numbers) with the gradient of that sum. dropout keys the
+// batch's dropout; the zero key turns it off.
+func (s *Session) Gradient(in Input, dropout job.Key, grad []float32) (loss float32, err error) {
+	if len(grad) != s.size {
+		return 0, fmt.Errorf("gradient into %d numbers, want %d", len(grad), s.size)
+	}
+	err = s.ask(gradients, in, dropoutWords(dropout), func(outputs []compute.Buffer) error {
+		if loss, err = scalar(outputs[0]); err != nil {
+			return err
+		}
+		for i, p := range s.packs {
+			if err := p.scatter(grad, func(dst []float32) error { return outputs[i+1].ToFlatData(dst) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return loss, err
+}
+
+// Loss returns the loss of a batch, summed over its supervised tokens, without
+// dropout. It runs the program of Gradient: to compile another takes longer.
+func (s *Session) Loss(in Input) (loss float32, err error) {
+	err = s.ask(gradients, in, dropoutWords(job.Key{}), func(outputs []compute.Buffer) error {
+		loss, err = scalar(outputs[0])
+		return err
+	})
+	return loss, err
+}
+
+// dropoutWords are the key and whether dropout is on.
+func dropoutWords(key job.Key) []uint32 {
+	if key == (job.Key{}) {
+		return []uint32{0, 0, 0}
+	}
+	return []uint32{key[0], key[1], 1}
+}
+
+func scalar(b compute.Buffer) (float32, error) {
+	var x [1]float32
+	err := b.ToFlatData(x[:])
+	return x[0], err
+}
+
+// Warm compiles the gradient's program for a shape.
+func (s *Session) Warm(rows, length int) error {
+	if err := s.model.checkShape(rows, length); err != nil {
+		return err
+	}
+	_, err := s.program(programKey{gradients, rows, length})
+	return err
+}
+
+// NextLogits returns the logits [Rows, vocabulary] at position pos[r] of each row
+// r: what may follow that token. Labels may be nil.
+func (s *Session) NextLogits(in Input, pos []int32) (logits []float32, err error) {
+	if len(pos) != in.Rows {
+		return nil, fmt.Errorf("%d positions for %d rows", len(pos), in.Rows)
+	}
+	words := make([]uint32, len(pos))
+	for r, at := range pos {
+		if at < 0 || int(at) >= in.Len {
+			return nil, fmt.Errorf("position %d in row %d of %d tokens", at, r, in.Len)
+		}
+		words[r] = uint32(at)
+	}
+	return s.logits(nextLogits, in, words, in.Rows)
+}
+
+// Logits returns the logits [Rows, Len, vocabulary] at all positions. Labels may
+// be nil.
+func (s *Session) Logits(in Input) ([]float32, error) {
+	return s.logits(allLogits, in, make([]uint32, in.Rows), in.Rows*in.Len)
+}
+
+func (s *Session) logits(k kind, in Input, words []uint32, rows int) (logits []float32, err error) {
+	err = s.ask(k, in, words, func(outputs []compute.Buffer) error {
+		shape, err := outputs[0].Shape()
+		if err != nil {
+			return err
+		}
+		logits = make([]float32, shape.Size())
+		return outputs[0].ToFlatData(logits)
+	})
+	return logits, err
+}
+
+// ask checks a batch, runs a program on it and hands its outputs to read.
+func (s *Session) ask(k kind, in Input, words []uint32, read func([]compute.Buffer) error) error {
+	if err := s.model.checkInput(in); err != nil {
+		return err
+	}
+	p, err := s.program(programKey{k, in.Rows, in.Len})
+	if err != nil {
+		return err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	outputs, err := s.run(p, in, words)
+	if err != nil {
+		return fmt.Errorf("run on %d x %d tokens: %w", in.Rows, in.Len, err)
+	}
+	errs := []error{read(outputs)}
+	for _, b := range outputs {
+		errs = append(errs, b.Finalize())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,141 @@
+// Package model loads a language model from a Hugging Face directory and runs it:
+// loss and gradient of what a method trains, the next token's logits, greedy text.
+//
+// # How
+//
+// A Model is a directory and the buffers of its frozen parameters on the device.
+// A Session is a model with a method in it: Upload sets the trainable parameters,
+// Gradient runs the compiled program of one shape on one batch. Everything beyond
+// this package sees flat []float32 vectors, names and shapes; the flat vector holds
+// the trainables in the bytewise order of their names, each as in its file.
+//
+// Frozen parameters go to the device once. A step moves the trainables there and
+// their gradient back, nothing else. Programs are compiled for each shape (seconds
+// on XLA): Warm does it beforehand.
+//
+// # Same bits
+//
+// The same input gives the same bits, in every process, on one kind of backend.
+// The shape of the batch is part of the input: a row gives other bits beside
+// other rows or in another padding.
+//
+// # Failure
+//
+// A directory that does not fit its configuration, tensor by tensor, is refused
+// with all the names. What GoMLX throws while a graph is built comes out as an
+// error. A non-finite loss or gradient is a result, not an error: who adds up the
+// lanes decides about it. No method retries anything.
+package model
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/gomlx/compute"
+
+	"carillon/backend"
+	"carillon/model/nn"
+	"carillon/safetensors"
+)
+
+// Options change how a directory is loaded. The zero value loads it as it is.
+type Options struct {
+	// ReinitWeights ignores the weights in the directory (which may be missing)
+	// and draws them from Seed, as Hugging Face initialises a new model.
+	ReinitWeights bool
+	Seed          uint64
+}
+
+// Config is what the rest of the system may know about a model.
+type Config struct {
+	Type       string // Hugging Face's model_type
+	Vocab      int    // number of tokens
+	Context    int    // longest sequence, in tokens
+	Parameters int    // number of elements of all parameters, tied ones once
+}
+
+// Model is a base model. It is safe for concurrent use.
+type Model struct {
+	compute compute.Backend
+	config  Config
+	arch    architecture
+	options Options
+	hash    [sha256.Size]byte
+	base    []nn.Decl         // what the graph asks for
+	files   *safetensors.Dir  // nil with ReinitWeights
+	tensors map[string]string // parameter -> tensor in files
+
+	mu      sync.Mutex                // guards the fields below
+	buffers map[string]compute.Buffer // frozen parameters on the device
+}
+
+// Load opens the Hugging Face directory dir: config.json and safetensors files.
+// Every tensor must be a parameter of the model or a known buffer, and every
+// parameter must be there in its shape; if not, the error names all that are not.
+// Values are read, and found to be numbers, when a Session first needs them.
+func Load(be *backend.Backend, dir string, opts Options) (*Model, error) {
+	m, err := load(be.Compute(), dir, opts)
+	if err != nil {
+		return nil, fmt.Errorf("base model %s: %w", dir, err)
+	}
+	return m, nil
+}
+
+func load(be compute.Backend, dir string, opts Options) (*Model, error) {
+	data, err := os.ReadFile(filepath.Join(dir, "config.json"))
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{compute: be, options: opts, buffers: map[string]compute.Buffer{}}
+	if m.config.Type, m.arch, err = parseConfig(data); err != nil {
+		return nil, fmt.Errorf("config.json: %w", err)
+	}
+	if m.base, _, err = declare(be, m.arch, frozen{}); err != nil {
+		return nil, err
+	}
+	m.config.Vocab, m.config.Context = m.arch.Vocab(), m.arch.Context()
+	for _, d := range m.base {
+		m.config.Parameters += d.Size()
+	}
+	if err := m.openFiles(dir); err != nil {
+		return nil, err
+	}
+	if m.hash, err = hashDir(dir, opts); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
+}
+
+// Config returns the facts about the model that others need.
+func (m *Model) Config() Config { return m.config }
+
+// Hash returns the base hash: that of the names and contents of configuration,
+// tokenizer files and weights (with ReinitWeights: without those, with the seed).
+func (m *Model) Hash() [sha256.Size]byte { return m.hash }
+
+// Close frees the parameters on the device and the files. Sessions of the model
+// must not be used afterwards.
+func (m *Model) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var errs []error
+	for _, b := range m.buffers {
+		errs = append(errs, b.Finalize())
+	}
+	clear(m.buffers)
+	if m.files != nil {
+		errs = append(errs, m.files.Close())
+		m.files = nil
+	}
+	return errors.Join(errs...)
+}
+
+// frozen is the method that does nothing.
+type frozen struct{}
+
+func (frozen) Trains(string) (string, bool) { return "", false }
+func (frozen) Check([]string) error         { return nil }

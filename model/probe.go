@@ -1,0 +1,73 @@
+package model
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"hash"
+	"math"
+
+	"carillon/job"
+)
+
+// Probe names the kind of the compute backend by what it computes: it runs the
+// gradient of a shape on a batch and on trainables (none of them zero) that follow
+// from seed, and returns SHA-256 of loss and gradient. Two nodes with equal probes
+// may train together. Afterwards the trainables are as Initial gives them.
+func (s *Session) Probe(rows, length int, seed uint64) (sum [sha256.Size]byte, err error) {
+	key := job.NewKey(seed, job.ForProbe, uint64(rows), uint64(length))
+	if err := s.Upload(s.probeWeights(key)); err != nil {
+		return sum, err
+	}
+	grad := make([]float32, s.size)
+	loss, err := s.Gradient(s.model.probeInput(key, rows, length), key, grad)
+	if err := errors.Join(err, s.Upload(s.Initial())); err != nil {
+		return sum, err
+	}
+	h := sha256.New()
+	writeFloats(h, []float32{loss})
+	writeFloats(h, grad)
+	return [sha256.Size]byte(h.Sum(nil)), nil
+}
+
+// probeWeights are the initial trainables with small odd numbers added, so that
+// no product in the gradient is with zero.
+func (s *Session) probeWeights(key job.Key) []float32 {
+	flat := s.Initial()
+	for i := range flat {
+		flat[i] += float32(0.02 * (float64(key.Uniform(uint64(i))) - 0.4999))
+	}
+	return flat
+}
+
+// probeInput has rows of different lengths; the first half of each is not asked for.
+func (m *Model) probeInput(key job.Key, rows, length int) Input {
+	n := rows * length
+	in := Input{Rows: rows, Len: length, Tokens: make([]int32, n), Labels: make([]int32, n), Mask: make([]int32, n)}
+	for i := range n {
+		row, at := i/length, i%length
+		in.Labels[i] = -100
+		if at > 1 && at >= length-row%4 {
+			continue // padding
+		}
+		in.Mask[i] = 1
+		in.Tokens[i] = int32(key.At(1<<32|uint64(i)) % uint32(m.config.Vocab))
+		if at >= length/2 {
+			in.Labels[i] = in.Tokens[i]
+		}
+	}
+	return in
+}
+
+// writeFloats hashes numbers by their bits, little-endian.
+func writeFloats(h hash.Hash, x []float32) {
+	var b [4096]byte
+	for len(x) > 0 {
+		n := min(len(x), len(b)/4)
+		for i, v := range x[:n] {
+			binary.LittleEndian.PutUint32(b[4*i:], math.Float32bits(v))
+		}
+		h.Write(b[:4*n])
+		x = x[n:]
+	}
+}
