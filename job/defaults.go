@@ -1,0 +1,63 @@
+package job
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// defaults is a recipe that says nothing. What depends on other keys is left to
+// derive.
+func defaults(file string) Spec {
+	name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+	return Spec{
+		SequenceLen: 512, ExcessLengthStrategy: "drop",
+		Lanes: 8, MicroBatchSize: 1, Seed: 42,
+		Optimizer: "adamw", LRScheduler: "cosine",
+		AdamBeta1: 0.9, AdamBeta2: 0.999, AdamEpsilon: 1e-8, MaxGradNorm: 1,
+		Compression: "q8", Algorithm: "auto",
+		SaveSteps: 100, SaveTotalLimit: 3, SaveDtype: "float32",
+		LoggingSteps: 1, OutputDir: "runs/" + name,
+		Nodes: 1, MinNodes: 1, CPUThreads: 4,
+	}
+}
+
+// loraDefaults are PEFT's, which also targets the attention's projection when
+// told nothing; all-linear does not need to know the model.
+func loraDefaults() LoRA {
+	return LoRA{R: 8, LoraAlpha: 8, TargetModules: []string{"all-linear"}, Bias: "none"}
+}
+
+// learningRates are what people start from: they differ by orders of magnitude
+// between methods.
+var learningRates = map[string]float64{"full": 2e-5, "lora": 2e-4}
+
+// derive fills in what is not set and follows from other keys.
+func (s *Spec) derive() {
+	if s.Buckets == nil {
+		s.Buckets = []int{s.SequenceLen}
+	}
+	if s.LearningRate == 0 {
+		s.LearningRate = learningRates[s.Method]
+	}
+	if s.MaxSteps == 0 && s.NumEpochs == 0 {
+		s.NumEpochs = 1
+	}
+	if s.Method == "lora" && s.LoRA == nil {
+		l := loraDefaults()
+		s.LoRA = &l
+	}
+}
+
+// forget takes back what derive filled in, so that it follows the next change.
+func (s *Spec) forget() {
+	if slices.Equal(s.Buckets, []int{s.SequenceLen}) {
+		s.Buckets = nil
+	}
+	if s.LearningRate == learningRates[s.Method] {
+		s.LearningRate = 0
+	}
+	if s.MaxSteps == 0 && s.NumEpochs == 1 {
+		s.NumEpochs = 0
+	}
+}
