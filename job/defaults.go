@@ -1,6 +1,7 @@
 package job
 
 import (
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ func defaults(file string) Spec {
 	return Spec{
 		SequenceLen: 512, ExcessLengthStrategy: "drop",
 		Lanes: 8, MicroBatchSize: 1, Seed: 42,
-		Optimizer: "adamw", LRScheduler: "cosine",
+		Optimizer: "adamw", LRScheduler: "cosine", LearningRate: unset,
 		AdamBeta1: 0.9, AdamBeta2: 0.999, AdamEpsilon: 1e-8, MaxGradNorm: 1,
 		Compression: "q8", Algorithm: "auto",
 		SaveSteps: 100, SaveTotalLimit: 3, SaveDtype: "float32",
@@ -22,8 +23,11 @@ func defaults(file string) Spec {
 	}
 }
 
-// loraDefaults are PEFT's, which also targets the attention's projection when
-// told nothing; all-linear does not need to know the model.
+// unset marks a learning rate that nobody has set: 0 is a mistake that somebody
+// may have made.
+var unset = math.NaN()
+
+// loraDefaults are PEFT's, but for the target: PEFT knows one for each model.
 func loraDefaults() LoRA {
 	return LoRA{R: 8, LoraAlpha: 8, TargetModules: []string{"all-linear"}, Bias: "none"}
 }
@@ -37,8 +41,8 @@ func (s *Spec) derive() {
 	if s.Buckets == nil {
 		s.Buckets = []int{s.SequenceLen}
 	}
-	if s.LearningRate == 0 {
-		s.LearningRate = learningRates[s.Method]
+	if rate, known := learningRates[s.Method]; known && math.IsNaN(s.LearningRate) {
+		s.LearningRate = rate
 	}
 	if s.MaxSteps == 0 && s.NumEpochs == 0 {
 		s.NumEpochs = 1
@@ -55,7 +59,7 @@ func (s *Spec) forget() {
 		s.Buckets = nil
 	}
 	if s.LearningRate == learningRates[s.Method] {
-		s.LearningRate = 0
+		s.LearningRate = unset
 	}
 	if s.MaxSteps == 0 && s.NumEpochs == 1 {
 		s.NumEpochs = 0

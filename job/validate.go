@@ -1,0 +1,179 @@
+package job
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// keyError is what is wrong with the value of one key.
+type keyError struct{ key, problem string }
+
+func (e *keyError) Error() string { return e.key + ": " + e.problem }
+
+// Validate returns what is wrong first, with the key, its value and what would
+// be right; nil if the job can be tried.
+func (s Spec) Validate() error {
+	for _, check := range []func(Spec) *keyError{
+		Spec.checkData, Spec.checkChoices, Spec.checkMethod, Spec.checkNumbers, Spec.checkTogether, Spec.checkUnbuilt,
+	} {
+		if err := check(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s Spec) checkData() *keyError {
+	if s.BaseModel == "" {
+		return &keyError{"base_model", "missing; want the directory of a model"}
+	}
+	if len(s.Datasets) == 0 {
+		return &keyError{"datasets", "missing; want a list of data sets, each with a path"}
+	}
+	for i, d := range s.Datasets {
+		if d.Path == "" {
+			return &keyError{fmt.Sprintf("datasets[%d]", i), "path missing; want a file, go:std or go:src"}
+		}
+		if slices.Contains(d.HeldOut, "") {
+			return &keyError{fmt.Sprintf("datasets[%d].held_out", i), `a name is empty; want packages such as net/http`}
+		}
+	}
+	if s.OutputDir == "" {
+		return &keyError{"output_dir", "empty; want a directory, such as runs/mine"}
+	}
+	return nil
+}
+
+// choice is a key with a few words as values.
+type choice struct {
+	key     string
+	value   func(Spec) string
+	built   []string
+	unbuilt []string          // refused by name
+	spelled map[string]string // others' words for ours
+}
+
+var choices = []choice{
+	{"method", func(s Spec) string { return s.Method }, []string{"full", "lora"},
+		[]string{"feature", "adapter", "prompt", "prefix", "ia3", "dora", "qlora", "bitfit", "p_tuning"}, map[string]string{"LORA": "lora", "freeze": "feature"}},
+	{"excess_length_strategy", func(s Spec) string { return s.ExcessLengthStrategy }, []string{"drop", "truncate", "error"},
+		nil, map[string]string{"raise": "error"}},
+	{"optimizer", func(s Spec) string { return s.Optimizer }, []string{"adamw"},
+		[]string{"adafactor", "lion", "sgd", "adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit", "muon"},
+		map[string]string{"adamw_torch": "adamw", "adamw_torch_fused": "adamw", "adamw_hf": "adamw"}},
+	{"lr_scheduler", func(s Spec) string { return s.LRScheduler }, []string{"linear", "cosine", "constant"},
+		[]string{"cosine_with_restarts", "cosine_with_min_lr", "polynomial", "inverse_sqrt", "warmup_stable_decay", "one_cycle", "rex"},
+		map[string]string{"constant_with_warmup": "constant"}},
+	{"compression", func(s Spec) string { return s.Compression }, []string{"q8", "q16", "q32"},
+		[]string{"q4", "topk"}, map[string]string{"none": "q32"}},
+	{"algorithm", func(s Spec) string { return s.Algorithm }, []string{"auto", "ring", "twoshot", "fanout"},
+		nil, map[string]string{"two-shot": "twoshot", "two_shot": "twoshot", "fan-out": "fanout", "fan_out": "fanout"}},
+	{"save_dtype", func(s Spec) string { return s.SaveDtype }, []string{"float32", "float16", "bfloat16"},
+		nil, map[string]string{"fp32": "float32", "f32": "float32", "fp16": "float16", "f16": "float16", "half": "float16", "bf16": "bfloat16"}},
+}
+
+func (s Spec) checkChoices() *keyError {
+	for _, c := range choices {
+		if problem := c.check(c.value(s)); problem != "" {
+			return &keyError{c.key, problem}
+		}
+	}
+	return nil
+}
+
+func (c choice) check(value string) string {
+	want := "want " + words(c.built)
+	switch to, other := c.spelled[value]; {
+	case slices.Contains(c.built, value):
+		return ""
+	case value == "":
+		return "missing; " + want
+	case slices.Contains(c.unbuilt, value):
+		return value + " is not built yet; " + want
+	case other && slices.Contains(c.built, to):
+		return fmt.Sprintf("%s is spelled %s here", value, to)
+	}
+	return fmt.Sprintf("%q is unknown; %s", value, want)
+}
+
+// words lists words as a sentence does.
+func words(w []string) string {
+	last := len(w) - 1
+	if last < 1 {
+		return strings.Join(w, "")
+	}
+	return strings.Join(w[:last], ", ") + " or " + w[last]
+}
+
+func (s Spec) checkMethod() *keyError {
+	l := s.LoRA
+	switch {
+	case s.Method != "lora" && l != nil:
+		return &keyError{"lora", fmt.Sprintf("configures method lora, but method is %s; leave one of the two out", s.Method)}
+	case s.Method == "lora" && l == nil:
+		return &keyError{"lora", "missing; want r, lora_alpha and target_modules"}
+	case s.Method != "full" && s.ReinitWeights:
+		return &keyError{"reinit_weights", fmt.Sprintf("random weights stay random with method %s; want method full", s.Method)}
+	case s.Method != "full" && s.SaveDtype != "float32":
+		return &keyError{"save_dtype", s.SaveDtype + "; adapters are written as float32"}
+	case l == nil:
+		return nil
+	case len(l.TargetModules) == 0 || slices.Contains(l.TargetModules, ""):
+		return &keyError{"lora.target_modules", "a name is missing; want names of modules such as c_attn, or all-linear"}
+	case len(l.TargetModules) > 1 && slices.Contains(l.TargetModules, "all-linear"):
+		return &keyError{"lora.target_modules", "all-linear beside others; want it alone, or only names of modules"}
+	}
+	bias := choice{built: []string{"none"}, unbuilt: []string{"all", "lora_only"}}
+	if problem := bias.check(l.Bias); problem != "" {
+		return &keyError{"lora.bias", problem}
+	}
+	return nil
+}
+
+// checkTogether holds keys against each other.
+func (s Spec) checkTogether() *keyError {
+	switch {
+	case s.MaxSteps > 0 && s.NumEpochs > 0:
+		return &keyError{"num_epochs", fmt.Sprintf("%v beside max_steps %d; want one of the two", s.NumEpochs, s.MaxSteps)}
+	case s.MaxSteps == 0 && s.NumEpochs == 0:
+		return &keyError{"max_steps", "0, and num_epochs too; want one of the two above 0"}
+	case s.WarmupSteps > 0 && s.WarmupRatio > 0:
+		return &keyError{"warmup_ratio", fmt.Sprintf("%v beside warmup_steps %d; want one of the two", s.WarmupRatio, s.WarmupSteps)}
+	case s.MaxSteps > 0 && s.WarmupSteps >= s.MaxSteps:
+		return &keyError{"warmup_steps", fmt.Sprintf("%d of %d max_steps; the learning rate would never arrive", s.WarmupSteps, s.MaxSteps)}
+	case s.ValSetSize >= 1 && s.ValSetSize != math.Trunc(s.ValSetSize):
+		return &keyError{"val_set_size", fmt.Sprintf("%v; want a share below 1 or a whole number of examples", s.ValSetSize)}
+	case s.MinNodes > s.Nodes:
+		return &keyError{"min_nodes", fmt.Sprintf("%d is above nodes %d", s.MinNodes, s.Nodes)}
+	case s.MaxNodes > 0 && s.MaxNodes < s.Nodes:
+		return &keyError{"max_nodes", fmt.Sprintf("%d is below nodes %d; want at least as many, or 0 for no bound", s.MaxNodes, s.Nodes)}
+	}
+	return s.checkBuckets()
+}
+
+func (s Spec) checkBuckets() *keyError {
+	n := len(s.Buckets)
+	rising := slices.IsSorted(s.Buckets) && len(slices.Compact(slices.Clone(s.Buckets))) == n
+	if n < 1 || n > maxBuckets || !rising || s.Buckets[0] < 2 || s.Buckets[n-1] != s.SequenceLen {
+		return &keyError{"length_buckets", fmt.Sprintf("%v; want one to %d lengths from 2, ascending, the last one sequence_len (%d)", s.Buckets, maxBuckets, s.SequenceLen)}
+	}
+	return nil
+}
+
+// maxBuckets bounds the compilations that a job needs.
+const maxBuckets = 4
+
+// checkUnbuilt refuses what the spec has a place for and nobody carries out yet.
+func (s Spec) checkUnbuilt() *keyError {
+	switch {
+	case s.EarlyStoppingPatience != 0:
+		return &keyError{"early_stopping_patience", "not built yet; leave it out"}
+	case s.LoadBestModelAtEnd:
+		return &keyError{"load_best_model_at_end", "not built yet; leave it out"}
+	case s.ResumeFromCheckpoint != "":
+		return &keyError{"resume_from_checkpoint", "not built yet; start train with --resume to go on with the job in output_dir"}
+	}
+	return nil
+}
