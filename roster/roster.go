@@ -41,6 +41,8 @@ type Roster struct {
 	Base    job.RosterNumber `json:"base"` // the roster that it follows
 	Members []Member         `json:"members"`
 	Reason  string           `json:"reason"`
+	Step    uint64           `json:"step"`              // the highest that a node had done when it was made
+	Repeats int              `json:"repeats,omitempty"` // so many rosters in a row had these members, at this step
 }
 
 // Member is a node with its lanes.
