@@ -1,0 +1,79 @@
+package dir
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"carillon/objstore"
+)
+
+const smallDisk = "CARILLON_TEST_SMALL_DISK"
+
+// The test runs itself again where it may mount a disk of its own: one of 256 KiB.
+func TestAFullDiskIsSaidAndLeavesNothingHalf(t *testing.T) {
+	if dir := os.Getenv(smallDisk); dir != "" {
+		fillDisk(t, dir)
+		return
+	}
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), smallDisk+"="+dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}
+	out, err := cmd.CombinedOutput()
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) || bytes.Contains(out, []byte("--- SKIP")) {
+		t.Skipf("this machine lets no test mount a small disk: %v\n%s", err, out)
+	}
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func fillDisk(t *testing.T, dir string) {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
+		t.Skipf("mount: %v", err)
+	}
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Swap(t.Context(), "j/HEAD", "", []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	chunk := strings.Repeat("x", 100<<10)
+	for i, key := range []string{"j/a", "j/b", "j/c"} {
+		err := s.PutIfAbsent(t.Context(), key, strings.NewReader(chunk), int64(len(chunk)))
+		if full := i == 2; full != errors.Is(err, syscall.ENOSPC) || (full && !strings.Contains(err.Error(), "the disk of the store "+dir+" is full")) {
+			t.Errorf("put %s: %v; want a full disk: %v", key, err, full)
+		}
+	}
+	if _, _, err := s.Get(t.Context(), "j/c", 0, -1); !errors.Is(err, objstore.ErrNotExist) {
+		t.Errorf("after the disk was full: %v, want no object", err)
+	}
+	wantClean(t, s)
+	rest := strings.Repeat("y", 52<<10)
+	if err := s.PutIfAbsent(t.Context(), "j/d", strings.NewReader(rest), int64(len(rest))); err != nil {
+		t.Fatal(err)
+	}
+	tag := objstore.TagOf([]byte("old"))
+	if _, err := s.Swap(t.Context(), "j/HEAD", tag, make([]byte, objstore.MaxSwap)); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("swap on a full disk: %v, want no space left", err)
+	}
+	if b, _, err := objstore.ReadAll(t.Context(), s, "j/HEAD"); err != nil || string(b) != "old" {
+		t.Errorf("after a failed swap HEAD is %q (%v), want the old one", b, err)
+	}
+	if err := s.Remove(t.Context(), "j/a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.PutIfAbsent(t.Context(), "j/c", strings.NewReader(chunk), int64(len(chunk))); err != nil {
+		t.Errorf("after room was made: %v", err)
+	}
+}
