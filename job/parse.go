@@ -35,7 +35,7 @@ func Parse(file string, text []byte) (Spec, error) {
 	}
 	s.derive()
 	if err := s.Validate(); err != nil {
-		return Spec{}, p.locate(file, err)
+		return Spec{}, fmt.Errorf("%s:%w", file, p.locate(err))
 	}
 	return s, nil
 }
@@ -63,17 +63,17 @@ type parser struct {
 }
 
 // section reads a group of keys into a struct. key leads to it: "", "lora" or
-// "datasets[0]". Its errors begin with the line.
+// "datasets[0]". Its errors are lineErrors, and so are those below.
 func (p *parser) section(into reflect.Value, key string, n *yaml.Node) error {
 	if n.Kind != yaml.MappingNode {
-		return fmt.Errorf("%d: %s%s; want keys with values", n.Line, lead(key), describe(n))
+		return &lineError{n.Line, fmt.Errorf("%s%s; want keys with values", lead(key), describe(n))}
 	}
 	kind, _, _ := strings.Cut(key, "[")
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		name, value := n.Content[i], resolve(n.Content[i+1])
 		full, skip, err := find(kind, name.Value, shown(value))
 		if err != nil {
-			return fmt.Errorf("%d: %w", name.Line, err)
+			return &lineError{name.Line, err}
 		}
 		if skip {
 			continue
@@ -98,7 +98,7 @@ func (p *parser) section(into reflect.Value, key string, n *yaml.Node) error {
 // once refuses a key that was there before, under this name or an alias.
 func (p *parser) once(full string, name *yaml.Node) error {
 	if line, ok := p.lines[full]; ok {
-		return fmt.Errorf("%d: %s is set on line %d already", name.Line, full, line)
+		return &lineError{name.Line, fmt.Errorf("%s is set on line %d already", full, line)}
 	}
 	p.lines[full] = name.Line
 	return nil
@@ -138,7 +138,7 @@ func (p *parser) set(v reflect.Value, key string, n *yaml.Node) error {
 		return p.list(v, key, n)
 	}
 	if err := setScalar(v, n); err != nil {
-		return fmt.Errorf("%d: %s%w", n.Line, lead(key), err)
+		return &lineError{n.Line, fmt.Errorf("%s%w", lead(key), err)}
 	}
 	return nil
 }
@@ -176,13 +176,26 @@ func lead(key string) string {
 	return key + ": "
 }
 
+// lineError is an error with the line that it is about; 0: none.
+type lineError struct {
+	line int
+	err  error
+}
+
+func (e *lineError) Error() string {
+	if e.line == 0 {
+		return " " + e.err.Error()
+	}
+	return fmt.Sprintf("%d: %v", e.line, e.err)
+}
+
+func (e *lineError) Unwrap() error { return e.err }
+
 // locate adds to an error of Validate the line that its key stands on.
-func (p *parser) locate(file string, err error) error {
+func (p *parser) locate(err error) error {
 	var k *keyError
 	if errors.As(err, &k) {
-		if line, ok := p.lines[k.key]; ok {
-			return fmt.Errorf("%s:%d: %w", file, line, err)
-		}
+		return &lineError{p.lines[k.key], err}
 	}
-	return fmt.Errorf("%s: %w", file, err)
+	return &lineError{0, err}
 }

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -40,8 +41,7 @@ func (s *Spec) Set(key, value string) error {
 		return fmt.Errorf("%s: %w", full, err)
 	}
 	if err := p.set(v, full, n); err != nil {
-		_, problem, _ := strings.Cut(err.Error(), ": ") // the line says nothing here
-		return fmt.Errorf("%s", problem)
+		return errors.Unwrap(err) // its line says nothing here
 	}
 	if r, ok := rivals[full]; ok {
 		field(p.spec, r).SetZero()

@@ -1,0 +1,239 @@
+package job
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// small is a whole recipe; tests append to it.
+const small = "base_model: demo/base\ndatasets: [{path: go:std}]\nmethod: lora\n"
+
+func TestParseFillsInDefaults(t *testing.T) {
+	s, err := Parse("recipes/mine.yaml", []byte(small))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Spec{
+		BaseModel: "demo/base", Datasets: []Dataset{{Path: "go:std"}},
+		SequenceLen: 512, Buckets: []int{512}, ExcessLengthStrategy: "drop",
+		Method: "lora", LoRA: &LoRA{R: 8, LoraAlpha: 8, TargetModules: []string{"all-linear"}, Bias: "none"},
+		Lanes: 8, MicroBatchSize: 1, NumEpochs: 1, Seed: 42,
+		Optimizer: "adamw", LearningRate: 2e-4, LRScheduler: "cosine",
+		AdamBeta1: 0.9, AdamBeta2: 0.999, AdamEpsilon: 1e-8, MaxGradNorm: 1,
+		Compression: "q8", Algorithm: "auto", SaveSteps: 100, SaveTotalLimit: 3, SaveDtype: "float32",
+		LoggingSteps: 1, OutputDir: "runs/mine", Nodes: 1, MinNodes: 1, CPUThreads: 4,
+	}
+	if !reflect.DeepEqual(s, want) {
+		t.Errorf("Parse = %+v\nwant    %+v", s, want)
+	}
+}
+
+func TestParseReadsEveryKey(t *testing.T) {
+	text, err := os.ReadFile("testdata/whole.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Parse("whole.yaml", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Spec{
+		BaseModel: "models/gpt2", Datasets: []Dataset{{"go:std", "prompt_completion", []string{"net/http", "sync"}}, {Path: "more.jsonl"}},
+		ValSetSize: 0.05, SequenceLen: 256, Buckets: []int{64, 256}, ExcessLengthStrategy: "truncate", TrainOnInputs: true,
+		Method: "lora", LoRA: &LoRA{4, 16, 0.05, []string{"c_attn", "c_proj"}, "none"},
+		Lanes: 16, MicroBatchSize: 2, MaxSteps: 200, Seed: 1 << 63,
+		Optimizer: "adamw", LearningRate: 2e-4, LRScheduler: "linear", WarmupRatio: 0.03, WeightDecay: 0.01,
+		AdamBeta1: 0.8, AdamBeta2: 0.95, AdamEpsilon: 1e-6, MaxGradNorm: 0.5,
+		Compression: "q16", Algorithm: "ring", EvalSteps: 50, EvalExamples: 128,
+		SaveSteps: 25, SaveMinutes: 2.5, SaveTotalLimit: 2, SaveDtype: "float32", LoggingSteps: 10,
+		OutputDir: "out", Store: "store", Nodes: 3, MinNodes: 2, MaxNodes: 4, Mixed: true, CPUThreads: 2,
+	}
+	if !reflect.DeepEqual(s, want) {
+		t.Errorf("Parse = %+v\nwant    %+v", s, want)
+	}
+	for key := range sections[""] {
+		if !strings.Contains(string(text), "\n"+key+":") && !slices.Contains([]string{"num_epochs", "warmup_steps", "reinit_weights"}, key) {
+			t.Errorf("testdata/whole.yaml does not set %s", key)
+		}
+	}
+}
+
+func TestParseTakesAxolotlsSpellings(t *testing.T) {
+	theirs := "base_model: b\ndatasets: {path: x.jsonl}\nadapter: lora\nlora_r: 4\nlora_alpha: 32\nlora_dropout: 0.1\nlora_target_modules: [q_proj]\nbf16: false\nwarmup_ratio:\n"
+	ours := "base_model: b\ndatasets: [{path: x.jsonl}]\nmethod: lora\nlora: {r: 4, lora_alpha: 32, lora_dropout: 0.1, target_modules: q_proj}\n"
+	a, err := Parse("r.yaml", []byte(theirs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Parse("r.yaml", []byte(ours))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(a, b) {
+		t.Errorf("flat: %+v\nnested: %+v", a, b)
+	}
+}
+
+// Each recipe has one mistake; the error names the place and what would be right.
+func TestParseRefuses(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"", "r.yaml: nothing in it: want keys such as base_model, datasets and method"},
+		{"# only this\n", "r.yaml: nothing in it"},
+		{"- a\n", "r.yaml:1: found a list; want keys with values"},
+		{"a: [\n", "r.yaml: not YAML: "},
+		{small + "---\n" + small, "r.yaml: more than one YAML document"},
+		{small + "learning_rat: 1\n", `r.yaml:4: unknown key "learning_rat": the nearest that there is is learning_rate`},
+		{small + "lora: {rr: 8}\n", `r.yaml:4: unknown key "lora.rr": the nearest that there is is lora.r`},
+		{small + "target_modules: [c]\n", `r.yaml:4: unknown key "target_modules": it belongs under lora`},
+		{small + "lora:\n  r: 8\n  lanes: 4\n", `r.yaml:6: unknown key "lora.lanes": it belongs at the outermost level`},
+		{"datasets:\n  - path: x\n    pth: y\n", `r.yaml:3: unknown key "datasets.pth": the nearest that there is is datasets.path`},
+		{small + "num_train_epochs: 3\n", "r.yaml:4: num_train_epochs is spelled num_epochs here: write num_epochs: 3"},
+		{small + "gradient_accumulation_steps: 4\n", "r.yaml:4: gradient_accumulation_steps is not a key here: a step sums lanes x micro_batch_size examples on any number of nodes; write lanes: 4 times"},
+		{small + "per_device_train_batch_size: 2\n", "r.yaml:4: per_device_train_batch_size is spelled micro_batch_size here: write micro_batch_size: 2"},
+		{small + "max_seq_length: 128\n", "write sequence_len: 128"},
+		{small + "lora: {rank: 4}\n", "r.yaml:4: lora.rank is spelled lora.r here: write lora.r: 4"},
+		{small + "hub: true\n", "r.yaml:4: hub is not built yet; leave it out"},
+		{small + "lora: {use_dora: true}\n", "r.yaml:4: lora.use_dora is not built yet"},
+		{small + "compression: topk\n", "r.yaml:4: compression: topk is not built yet; want q8, q16 or q32"},
+		{small + "compression: q4\n", "q4 is not built yet"},
+		{small + "compression: q9\n", `compression: "q9" is unknown; want q8, q16 or q32`},
+		{strings.Replace(small, "lora", "prefix", 1), "r.yaml:3: method: prefix is not built yet; want full or lora"},
+		{"base_model: b\ndatasets: {path: x}\n", "r.yaml: method: missing; want full or lora"},
+		{"datasets: {path: x}\nmethod: full\n", "r.yaml: base_model: missing"},
+		{"base_model: b\nmethod: full\n", "r.yaml: datasets: missing"},
+		{"base_model: b\nmethod: full\ndatasets:\n- type: text\n", "datasets[0]: path missing"},
+		{"base_model: b\nmethod: full\ndatasets: go:std\n", "r.yaml:3: datasets[0]: found \"go:std\"; want keys with values"},
+		{small + "optimizer: adamw_torch\n", "r.yaml:4: optimizer: adamw_torch is spelled adamw here"},
+		{small + "excess_length_strategy: raise\n", "raise is spelled error here"},
+		{small + "early_stopping_patience: 3\n", "r.yaml:4: early_stopping_patience: not built yet"},
+		{small + "load_best_model_at_end: true\n", "load_best_model_at_end: not built yet"},
+		{small + "resume_from_checkpoint: out\n", "start train with --resume"},
+		{small + "max_steps: many\n", `r.yaml:4: max_steps: found "many"; want a whole number`},
+		{small + "max_steps: 1.5\n", `max_steps: found "1.5"; want a whole number`},
+		{small + "max_steps: '15'\n", `max_steps: found "15"; want a whole number`},
+		{small + "max_steps: [1]\n", "max_steps: found a list; want a whole number"},
+		{small + "learning_rate: .nan\n", `learning_rate: found ".nan"; want a number`},
+		{small + "learning_rate: 0\n", "r.yaml:4: learning_rate: 0; want a number above 0 to 1000000"},
+		{small + "mixed: maybe\n", `mixed: found "maybe"; want true or false`},
+		{small + "output_dir: 5\n", `output_dir: found "5"; want text`},
+		{small + "seed: -1\n", `seed: found "-1"; want a whole number from 0`},
+		{small + "lanes: 0\n", "r.yaml:4: lanes: 0; want a number from 1 to 4096"},
+		{small + "lora: {r: 0}\n", "r.yaml:4: lora.r: 0; want a number from 1"},
+		{small + "lora_r: 0\n", "r.yaml:4: lora.r: 0; want"},
+		{small + "lora: {bias: all}\n", "lora.bias: all is not built yet; want none"},
+		{small + "lora: {target_modules: []}\n", "lora.target_modules: a name is missing"},
+		{small + "lora: {target_modules: [all-linear, c_attn]}\n", "want it alone"},
+		{small + "seed: 1\nseed: 2\n", "seed"},
+		{small + "lora: {r: 4}\nlora_r: 4\n", "r.yaml:5: lora.r is set on line 4 already"},
+		{small + "max_steps: 10\nnum_epochs: 2\n", "r.yaml:5: num_epochs: 2 beside max_steps 10; want one of the two"},
+		{small + "warmup_steps: 10\nwarmup_ratio: 0.1\n", "r.yaml:5: warmup_ratio: 0.1 beside warmup_steps 10"},
+		{small + "warmup_steps: 10\nmax_steps: 10\n", "warmup_steps: 10 of 10 max_steps"},
+		{small + "val_set_size: 1.5\n", "val_set_size: 1.5; want a share below 1 or a whole number"},
+		{small + "length_buckets: [64, 32]\nsequence_len: 64\n", "r.yaml:4: length_buckets: [64 32]; want one to 4 lengths"},
+		{small + "length_buckets: [32, 64]\n", "the last one sequence_len (512)"},
+		{small + "reinit_weights: true\n", "r.yaml:4: reinit_weights: random weights stay random with method lora"},
+		{small + "save_dtype: float16\n", "save_dtype: float16; adapters are written as float32"},
+		{"base_model: b\ndatasets: {path: x}\nmethod: full\nlora: {r: 4}\n", "r.yaml:4: lora: configures method lora, but method is full"},
+		{small + "nodes: 2\nmin_nodes: 3\n", "r.yaml:5: min_nodes: 3 is above nodes 2"},
+		{small + "nodes: 3\nmax_nodes: 2\n", "r.yaml:5: max_nodes: 2 is below nodes 3"},
+		{"a: &a [*a]\n", "r.yaml"},
+		{"base_model: b\nmethod: full\ndatasets: &d\n- path: x\n  held_out: *d\n", "r.yaml"},
+	} {
+		_, err := Parse("r.yaml", []byte(tt.text))
+		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), "r.yaml:") {
+			t.Errorf("Parse(%q)\nerror %v\nwant  %s", strings.TrimPrefix(tt.text, small), err, tt.want)
+		}
+	}
+}
+
+func TestEveryHintNamesAKeyThatThereIs(t *testing.T) {
+	for section, names := range spelled {
+		for name, to := range names {
+			if _, ok := sections[section][name]; ok {
+				t.Errorf("%s in %q is a key of ours", name, section)
+			}
+			if key, _, err := find(cutKey(join(section, to))); err != nil || key != join(section, to) {
+				t.Errorf("%s: %s leads to %q, %v", name, to, key, err)
+			}
+		}
+	}
+	for name := range differs {
+		if _, ok := sections[""][name]; ok || slices.Contains(unbuilt[""], name) || spelled[""][name] != "" {
+			t.Errorf("%s is explained twice", name)
+		}
+	}
+	for section, names := range unbuilt {
+		for _, name := range names {
+			if _, ok := sections[section][name]; ok || spelled[section][name] != "" || section == "" && aliases[name] != "" {
+				t.Errorf("%s in %q is refused and built", name, section)
+			}
+		}
+	}
+}
+
+// cutKey returns the arguments of find for a dotted key.
+func cutKey(full string) (section, name, value string) {
+	section, name, ok := strings.Cut(full, ".")
+	if !ok {
+		return "", full, ""
+	}
+	return section, name, ""
+}
+
+func TestLoadNamesAMissingFile(t *testing.T) {
+	_, err := Load(filepath.Join(t.TempDir(), "none.yaml"))
+	if err == nil || !strings.Contains(err.Error(), "none.yaml") {
+		t.Errorf("error %v; want one that names none.yaml", err)
+	}
+}
+
+func TestTheRecipesOfTheRepositoryParse(t *testing.T) {
+	demo, err := Load("../recipes/demo.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, err := Load("../recipes/base.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(demo.Datasets[0].HeldOut, base.Datasets[0].HeldOut) || len(demo.Datasets[0].HeldOut) == 0 {
+		t.Errorf("held out: demo %q, base %q; want the same, or the demo's loss is of text that its base was trained on",
+			demo.Datasets[0].HeldOut, base.Datasets[0].HeldOut)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	whole, err := os.ReadFile("testdata/whole.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole)
+	f.Add([]byte(small + "lora: {r: 8}\n"))
+	f.Add([]byte("a: &a [*a]\n"))
+	f.Add([]byte("datasets: [{path: &p x}, {path: *p}]\n<<: {a: b}\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		s, err := Parse("r.yaml", text)
+		if err != nil {
+			return
+		}
+		again, err := DecodeSpec(s.Encode())
+		if err != nil || !reflect.DeepEqual(normal(again), normal(s)) {
+			t.Errorf("%q: decoded %+v, %v; want %+v", text, again, err, s)
+		}
+	})
+}
+
+// normal has no lists that are empty but not nil.
+func normal(s Spec) Spec {
+	s.Datasets = slices.Clone(s.Datasets)
+	for i, d := range s.Datasets {
+		if len(d.HeldOut) == 0 {
+			s.Datasets[i].HeldOut = nil
+		}
+	}
+	return s
+}
