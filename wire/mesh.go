@@ -125,18 +125,29 @@ func (m *Mesh) Exchange(ctx context.Context, hop allreduce.Hop, out [][]byte, fr
 		if err == nil {
 			err = m.acknowledge(ctx)
 		}
-		if err == nil && sent && m.arrived() {
-			return m.finish(out, from)
+		got := false
+		if err == nil {
+			got, err = m.arrived()
+		}
+		if err == nil && sent && got {
+			return m.finish(out, from), nil
 		}
 		if err == nil {
-			select {
-			case <-m.wake:
-				continue
-			case <-ctx.Done():
-				err = m.late(ctx, out)
-			}
+			err = m.wait(ctx, out)
 		}
-		return nil, fmt.Errorf("%v: %w", hop, m.abandon(err))
+		if err != nil {
+			return nil, fmt.Errorf("%v: %w", hop, m.abandon(err))
+		}
+	}
+}
+
+// wait returns nil when there may be something to do.
+func (m *Mesh) wait(ctx context.Context, out [][]byte) error {
+	select {
+	case <-m.wake:
+		return nil
+	case <-ctx.Done():
+		return m.late(ctx, out)
 	}
 }
 
@@ -283,15 +294,16 @@ func (m *Mesh) abandon(err error) error {
 	return m.failed
 }
 
-// arrived says whether all that the exchange waits for is there.
-func (m *Mesh) arrived() bool {
+// arrived says whether all that the exchange waits for is there, or why it
+// never will be.
+func (m *Mesh) arrived() (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.want.missing == 0 && m.failed == nil
+	return m.want.missing == 0, m.failed
 }
 
 // finish returns the messages. Nobody else sees them any more.
-func (m *Mesh) finish(out [][]byte, from []int) ([][]byte, error) {
+func (m *Mesh) finish(out [][]byte, from []int) [][]byte {
 	m.mu.Lock()
 	want := m.want
 	m.want = nil
@@ -304,7 +316,7 @@ func (m *Mesh) finish(out [][]byte, from []int) ([][]byte, error) {
 			in[r] = want.ranks[r].join()
 		}
 	}
-	return in, nil
+	return in
 }
 
 // lost is told that the connection to rank r broke.
