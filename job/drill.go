@@ -53,7 +53,7 @@ func parseDrill(s string) (Drill, error) {
 		return Drill{}, fmt.Errorf("only nodes join")
 	}
 	if target != Coordinator && !isNodeName(target) {
-		return Drill{}, fmt.Errorf("target %q: want coordinator, or a node: n1, n2, ...", target)
+		return Drill{}, fmt.Errorf("target %q: want coordinator, or a node such as n2", target)
 	}
 	return Drill{Kind: kind, Target: target, Step: n}, nil
 }
