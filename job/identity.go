@@ -15,11 +15,11 @@ import (
 // identityFormat is the version of what Identity hashes.
 const identityFormat = 1
 
-// free are the keys that cannot change a bit of the result. They may differ
-// when a job is resumed.
+// free are the keys that cannot change a bit of what is trained. They may differ
+// when a job is resumed. save_dtype only rounds what method full exports.
 var free = []string{
 	"nodes", "min_nodes", "max_nodes", "algorithm", "store", "save_steps", "save_minutes", "save_total_limit",
-	"logging_steps", "resume_from_checkpoint", "output_dir",
+	"save_dtype", "logging_steps", "resume_from_checkpoint", "output_dir",
 }
 
 // Identity names what a job computes: SHA-256 of the canonical JSON (sorted
@@ -33,22 +33,32 @@ func (s Spec) Identity(base, data [32]byte) [32]byte {
 	return sha256.Sum256(canonical(m))
 }
 
-// IdentityDiff returns the keys in which two specs differ so that they are
-// different jobs, sorted. What lies under their paths is not compared.
+// IdentityDiff returns what makes s and other different jobs: a sentence for
+// each key that differs, with both values, sorted by key. What lies under their
+// paths is not compared.
 func (s Spec) IdentityDiff(other Spec) []string {
 	a, b := s.fixed(), other.fixed()
-	for key := range b {
-		if _, ok := a[key]; !ok {
-			a[key] = nil
+	keys := map[string]bool{}
+	for _, m := range []map[string]any{a, b} {
+		for key := range m {
+			keys[key] = true
 		}
 	}
-	var keys []string
-	for _, key := range slices.Sorted(maps.Keys(a)) {
+	var diff []string
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		if !reflect.DeepEqual(a[key], b[key]) {
-			keys = append(keys, key)
+			diff = append(diff, fmt.Sprintf("%s is %s here and %s there", key, value(a[key]), value(b[key])))
 		}
 	}
-	return keys
+	return diff
+}
+
+// value is a key's value as IdentityDiff shows it.
+func value(v any) string {
+	if v == nil {
+		return "not set"
+	}
+	return string(canonical(v))
 }
 
 // fixed returns the keys that can change bits, without paths.
@@ -81,11 +91,11 @@ func generic(s Spec) map[string]any {
 
 // canonical is JSON with sorted keys, no spaces and nothing escaped that need
 // not be.
-func canonical(m map[string]any) []byte {
+func canonical(v any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(m); err != nil {
+	if err := e.Encode(v); err != nil {
 		panic(fmt.Sprintf("job: canonical JSON: %v", err))
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))

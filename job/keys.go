@@ -39,6 +39,7 @@ var aliases = map[string]string{
 var spelled = map[string]map[string]string{
 	"": {
 		"batch_size":                  "micro_batch_size",
+		"per_gpu_train_batch_size":    "micro_batch_size",
 		"per_device_train_batch_size": "micro_batch_size",
 		"train_batch_size":            "micro_batch_size",
 		"num_train_epochs":            "num_epochs",
@@ -47,13 +48,22 @@ var spelled = map[string]map[string]string{
 		"num_steps":                   "max_steps",
 		"max_seq_length":              "sequence_len",
 		"max_seq_len":                 "sequence_len",
+		"max_sequence_length":         "sequence_len",
+		"sequence_length":             "sequence_len",
+		"seq_len":                     "sequence_len",
+		"seq_length":                  "sequence_len",
+		"block_size":                  "sequence_len",
 		"max_length":                  "sequence_len",
 		"cutoff_len":                  "sequence_len",
 		"model_max_length":            "sequence_len",
 		"lr":                          "learning_rate",
+		"learning_rate_scheduler":     "lr_scheduler",
 		"lr_scheduler_type":           "lr_scheduler",
+		"scheduler":                   "lr_scheduler",
 		"warmup":                      "warmup_steps",
+		"num_warmup_steps":            "warmup_steps",
 		"optim":                       "optimizer",
+		"adam_eps":                    "adam_epsilon",
 		"max_norm":                    "max_grad_norm",
 		"gradient_clipping":           "max_grad_norm",
 		"model_name_or_path":          "base_model",
@@ -69,7 +79,6 @@ var spelled = map[string]map[string]string{
 		"data_seed":                   "seed",
 		"num_nodes":                   "nodes",
 		"nnodes":                      "nodes",
-		"torch_dtype":                 "save_dtype",
 	},
 	"lora": {
 		"rank": "r", "lora_r": "r", "alpha": "lora_alpha", "dropout": "lora_dropout",
@@ -102,6 +111,7 @@ var differs = map[string]string{
 	"global_batch_size":             "the global batch is lanes x micro_batch_size; write lanes: %s and micro_batch_size: 1",
 	"effective_batch_size":          "the global batch is lanes x micro_batch_size; write lanes: %s and micro_batch_size: 1",
 	"num_processes":                 "write nodes: %s",
+	"torch_dtype":                   "numbers are float32 while training; write save_dtype, the type of the weights that method full exports",
 	"dataloader_drop_last":          "steps go across epochs, so nothing is left over; leave it out",
 	"ignore_data_skip":              "a resumed job goes on at its place in the data without reading what lies before; leave it out",
 }
@@ -111,7 +121,7 @@ var differs = map[string]string{
 var unbuilt = map[string][]string{
 	"": {
 		"bf16", "fp16", "tf32", "gradient_checkpointing", "sample_packing", "eval_sample_packing", "packing",
-		"load_in_8bit", "load_in_4bit", "deepspeed", "fsdp", "fsdp_config", "hub", "hub_model_id", "push_to_hub",
+		"load_in_8bit", "load_in_4bit", "deepspeed", "fsdp", "fsdp_config", "hub", "hub_model_id", "hub_strategy", "push_to_hub",
 		"neftune_noise_alpha", "loraplus_lr_ratio", "peft_use_dora", "peft_use_rslora", "lora_modules_to_save",
 		"lora_fan_in_fan_out", "delayed_scaling", "topk", "error_feedback", "local_steps", "diloco", "dct",
 		"label_smoothing", "label_smoothing_factor", "cosine_min_lr_ratio", "lr_groups", "unfrozen_parameters",

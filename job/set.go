@@ -17,8 +17,8 @@ var rivals = map[string]string{
 
 // Set changes one key: a recipe's key, dotted where it lies in a section
 // (lora.r), and its value as a recipe would have it. A list may also be given
-// with commas alone. Values that follow from the key follow it. The spec is
-// unchanged when there is an error; whether the whole still makes sense says
+// with commas alone. Values that follow from the key follow it, and another
+// method leaves the section of the last one behind. The spec is unchanged when there is an error; whether the whole still makes sense says
 // Validate.
 func (s *Spec) Set(key, value string) error {
 	section, name, ok := strings.Cut(key, ".")
@@ -45,6 +45,9 @@ func (s *Spec) Set(key, value string) error {
 	}
 	if r, ok := rivals[full]; ok {
 		field(p.spec, r).SetZero()
+	}
+	if next.Method != "lora" && full == "method" {
+		next.LoRA = nil
 	}
 	next.derive()
 	*s = next

@@ -91,3 +91,13 @@ func TestSetLeavesCopiesAlone(t *testing.T) {
 		t.Errorf("a copy made before became %+v", *before.LoRA)
 	}
 }
+
+func TestSetLeavesTheSectionOfTheLastMethodBehind(t *testing.T) {
+	s := parsed(t, small)
+	if err := s.Set("method", "full"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Validate(); err != nil || s.LoRA != nil || s.LearningRate != 2e-5 {
+		t.Errorf("lora %v, learning_rate %v, %v; want nil, 2e-05, nil", s.LoRA, s.LearningRate, err)
+	}
+}
