@@ -80,7 +80,7 @@ func Dial(cfg ControlConfig) (*Control, error) {
 }
 
 func (c *Control) dial(h *hubConn) (err error) {
-	h.nc, err = nats.Connect(h.addr, nats.Name(string(c.cfg.Self)), nats.SetCustomDialer(h.raw), nats.Timeout(redialPatience),
+	h.nc, err = nats.Connect(h.addr, silent, nats.Name(string(c.cfg.Self)), nats.SetCustomDialer(h.raw), nats.Timeout(redialPatience),
 		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(redialPause), nats.ReconnectJitter(0, 0),
 		nats.IgnoreDiscoveredServers(), nats.ReconnectBufSize(-1), nats.FlusherTimeout(redialPatience))
 	if err != nil || c.cfg.Job == "" {
@@ -159,7 +159,7 @@ func (c *Control) Request(ctx context.Context, verb string, payload []byte) (ans
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("request %s: %w", verb, err)
+		return nil, fmt.Errorf("request %s: %w", verb, because(ctx, err))
 	}
 	return answer, nil
 }
@@ -180,7 +180,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 // leads, and tries all others before it gives up. It ends when heed, which is
 // given each reply, returns anything but a *NotLeader.
 func (c *Control) seek(ctx context.Context, patience time.Duration, subject string, data []byte, heed func([]byte) error) error {
-	var reasons []error
+	var reasons errorList
 	left := c.order()
 	for followed := false; len(left) > 0 && ctx.Err() == nil; {
 		i := left[0]
@@ -204,10 +204,7 @@ func (c *Control) seek(ctx context.Context, patience time.Duration, subject stri
 		}
 		reasons = append(reasons, fmt.Errorf("%s: %w", c.hubs[i].addr, err))
 	}
-	if ctx.Err() != nil {
-		reasons = append(reasons, context.Cause(ctx))
-	}
-	return fmt.Errorf("%w: %w", ErrNoLeader, errors.Join(reasons...))
+	return because(ctx, fmt.Errorf("%w (%w)", ErrNoLeader, reasons))
 }
 
 func isRemote(err error) bool {

@@ -101,7 +101,7 @@ func (l *Links) reach(ctx context.Context, self int, peers []Peer) ([]*link, err
 		}
 	}
 	wg.Wait()
-	return links, errors.Join(errs...)
+	return links, join(errs)
 }
 
 func (l *Links) reachOne(ctx context.Context, p Peer) (*link, error) {

@@ -61,7 +61,7 @@ func Serve(cfg HubConfig) (*Hub, error) {
 }
 
 func (h *Hub) connect(token string) (err error) {
-	own := []nats.Option{nats.InProcessServer(h.srv), nats.NoReconnect(), nats.FlusherTimeout(writePatience)}
+	own := []nats.Option{nats.InProcessServer(h.srv), silent, nats.NoReconnect(), nats.FlusherTimeout(writePatience)}
 	if h.nc, err = nats.Connect("", own...); err != nil {
 		return err
 	}

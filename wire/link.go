@@ -19,6 +19,10 @@ type Peer struct {
 	Addr string // URL of the node's own server, as Links.Addr gives it
 }
 
+// silent keeps nats.go from printing errors on stderr. What matters of them is
+// returned where it happens, or told by the connection's end.
+var silent = nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
+
 // dialPatience bounds one attempt to connect, unless the context ends before.
 const dialPatience = 2 * time.Second
 
@@ -42,7 +46,7 @@ func dialLink(ctx context.Context, jobID job.ID, self job.NodeID, peer Peer) (*l
 	l.raw = &killer{patience: patience(ctx), ended: l.end}
 	stop := context.AfterFunc(ctx, l.raw.kill)
 	defer stop()
-	nc, err := nats.Connect(peer.Addr, nats.Name(string(self)), nats.NoEcho(), nats.NoReconnect(),
+	nc, err := nats.Connect(peer.Addr, nats.Name(string(self)), silent, nats.NoEcho(), nats.NoReconnect(),
 		nats.ReconnectBufSize(-1), nats.Timeout(l.raw.patience), nats.FlusherTimeout(writePatience), nats.SetCustomDialer(l.raw))
 	if err != nil {
 		l.raw.kill()
@@ -125,18 +129,19 @@ func (l *link) close() {
 	l.nc.Close()
 }
 
-// because prefers the reason why ctx ended to the errors that this led to.
+// because adds the reason why ctx ended to the error that this led to.
 func because(ctx context.Context, err error) error {
-	if ctx.Err() == nil || errors.Is(err, context.Cause(ctx)) {
+	if err == nil || ctx.Err() == nil || errors.Is(err, context.Cause(ctx)) {
 		return err
 	}
-	return fmt.Errorf("%v: %w", err, context.Cause(ctx))
+	return fmt.Errorf("%w: %w", err, context.Cause(ctx))
 }
 
-// patience is how long to wait for a connection: dialPatience, or what ctx leaves.
+// patience is how long to wait for a connection: dialPatience, or a little more
+// than what ctx leaves, so that it is ctx that ends the wait.
 func patience(ctx context.Context) time.Duration {
 	if deadline, ok := ctx.Deadline(); ok {
-		return max(time.Millisecond, min(dialPatience, time.Until(deadline)))
+		return max(0, min(dialPatience, time.Until(deadline))) + 50*time.Millisecond
 	}
 	return dialPatience
 }

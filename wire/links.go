@@ -56,7 +56,7 @@ func Open(cfg Config) (*Links, error) {
 	if err != nil {
 		return nil, err
 	}
-	nc, err := nats.Connect("", nats.InProcessServer(srv), nats.Name(string(cfg.Self)), nats.NoReconnect(), nats.FlusherTimeout(writePatience))
+	nc, err := nats.Connect("", nats.InProcessServer(srv), silent, nats.Name(string(cfg.Self)), nats.NoReconnect(), nats.FlusherTimeout(writePatience))
 	if err != nil {
 		stopServer(srv)
 		return nil, fmt.Errorf("connect to the own server: %w", err)

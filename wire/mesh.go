@@ -281,7 +281,7 @@ func (m *Mesh) late(ctx context.Context, out [][]byte) error {
 			errs = append(errs, &PeerError{r, p.id, fmt.Errorf("it does not read: %w", cause)})
 		}
 	}
-	return errors.Join(append(errs, errIf(len(errs) == 0, cause))...)
+	return join(append(errs, errIf(len(errs) == 0, cause)))
 }
 
 // abandon ends the mesh because an exchange failed, and returns why it ended,

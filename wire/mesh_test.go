@@ -266,7 +266,7 @@ func TestCloseIsSticky(t *testing.T) {
 		before := links[0].links[peers[1]]
 		next := form(t, links, peers, 2, nil)
 		noErrors(t, everyRank(2, func(r int) error {
-			_, err := next[r].Exchange(within(t, time.Second), hop0, toOthers(2, r, nil), nil)
+			_, err := next[r].Exchange(within(t, time.Second), hop0, toOthers(2, r, []byte{}), nil)
 			return err
 		}))
 		if links[0].links[peers[1]] != before {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"strings"
 
 	"carillon/job"
 )
@@ -41,4 +42,31 @@ func Suspects(err error) []job.NodeID {
 		return Suspects(e.Unwrap())
 	}
 	return nil
+}
+
+// errorList is several errors in one line.
+type errorList []error
+
+func (l errorList) Error() string {
+	texts := make([]string, len(l))
+	for i, err := range l {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (l errorList) Unwrap() []error { return l }
+
+// join leaves out what is nil, and returns nil if that is all.
+func join(errs []error) error {
+	var l errorList
+	for _, err := range errs {
+		if err != nil {
+			l = append(l, err)
+		}
+	}
+	if len(l) == 0 {
+		return nil
+	}
+	return l
 }

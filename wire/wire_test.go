@@ -95,8 +95,11 @@ func noErrors(t testing.TB, errs []error) {
 	t.Helper()
 	for r, err := range errs {
 		if err != nil {
-			t.Fatalf("rank %d: %v", r, err)
+			t.Errorf("rank %d: %v", r, err)
 		}
+	}
+	if t.Failed() {
+		t.FailNow()
 	}
 }
 
