@@ -30,8 +30,11 @@ func EncodeState(dst []byte, w, m, v []float32, updates uint64) []byte {
 // DecodeState fills w, m and v, which have the job's size, and returns the
 // number of updates.
 func DecodeState(b []byte, w, m, v []float32) (updates uint64, err error) {
-	if want := StateSize(len(w)); int64(len(b)) != want || binary.LittleEndian.Uint64(b) != stateVersion {
-		return 0, fmt.Errorf("a state of %d trainables has %d bytes and version %d, not %d bytes", len(w), want, stateVersion, len(b))
+	if want := StateSize(len(w)); int64(len(b)) != want {
+		return 0, fmt.Errorf("the state has %d bytes; one of %d trainables has %d: it is of another model or method", len(b), len(w), want)
+	}
+	if version := binary.LittleEndian.Uint64(b); version != stateVersion {
+		return 0, fmt.Errorf("the state has version %d; this program knows %d", version, stateVersion)
 	}
 	updates, b = binary.LittleEndian.Uint64(b[8:]), b[stateHeader:]
 	for _, vector := range [][]float32{w, m, v} {
