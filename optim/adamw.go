@@ -59,20 +59,21 @@ func (a *AdamW) constants(updates uint64, lr, clip float64) constants {
 }
 
 // power returns xⁿ by repeated multiplication, 0 <= x < 1: the same bits
-// everywhere, which math.Pow does not promise. It ends when nothing is left.
+// everywhere, which math.Pow does not promise. It ends early where 1 - xⁿ is 1
+// from there on.
 func power(x float64, n uint64) float64 {
+	const nothing = 1.0 / (1 << 54)
 	p := 1.0
-	for range n {
-		if p *= x; p == 0 {
-			break
-		}
+	for i := uint64(0); i < n && p >= nothing; i++ {
+		p *= x
 	}
 	return p
 }
 
 // Update makes one update of the elements [from, to) of the parameters w, with
-// gradient g and moments m and v. updates counts those made before, lr is the
-// learning rate, and clip what the gradient is multiplied by first (ClipFactor).
+// gradient g and moments m and v, all of one length. updates counts those made
+// before, lr is the learning rate, and clip what the gradient is multiplied by
+// first (ClipFactor). Ranges that do not overlap may be updated at once.
 func (a *AdamW) Update(w, g, m, v []float32, updates uint64, lr, clip float64, from, to int) {
 	a.update(w, g, m, v, a.constants(updates, lr, clip), from, to)
 }

@@ -1,0 +1,92 @@
+package optim
+
+import (
+	"math"
+	"runtime"
+	"slices"
+	"testing"
+)
+
+func TestClipLikePyTorch(t *testing.T) {
+	var fixtures struct {
+		Cases []struct {
+			MaxNorm       float64 `json:"max_norm"`
+			Norm          float64
+			Before, After tensors
+		}
+	}
+	readJSON(t, "clip.json", &fixtures)
+	for _, c := range fixtures.Cases {
+		g := c.Before.flat()
+		norm := Norm(g)
+		if math.Abs(norm-c.Norm) > 1e-7*c.Norm {
+			t.Errorf("norm %v, want %v", norm, c.Norm)
+		}
+		factor := float32(ClipFactor(norm, c.MaxNorm))
+		for i, want := range c.After.flat() {
+			if got := g[i] * factor; math.Abs(float64(got-want)) > 1e-6*math.Abs(float64(want)) {
+				t.Errorf("norm %v to %v, element %d: %v, want %v", c.Norm, c.MaxNorm, i, got, want)
+			}
+		}
+	}
+	if got := ClipFactor(100, 0); got != 1 {
+		t.Errorf("without a limit: %v, want 1", got)
+	}
+}
+
+// The definition: squares in order inside blocks of 256, block sums in order.
+func definedNorm(g []float32) float64 {
+	var total float64
+	for at := 0; at < len(g); at += 256 {
+		var sum float64
+		for _, x := range g[at:min(len(g), at+256)] {
+			square := float64(x) * float64(x)
+			sum += square
+		}
+		total += sum
+	}
+	return math.Sqrt(total)
+}
+
+func TestNormAndScaleAreTheSameOnAnyNumberOfCores(t *testing.T) {
+	for _, n := range []int{1, 255, 256, 257, parallelFrom - 1, parallelFrom, parallelFrom + 1, 5*parallelFrom + 77} {
+		start := draws(1, n, 11)
+		for _, cores := range []int{1, 2, 3, 8} {
+			before := runtime.GOMAXPROCS(cores)
+			g := slices.Clone(start)
+			if got, want := Norm(g), definedNorm(g); got != want {
+				t.Errorf("%d elements, %d cores: norm %v, want %v", n, cores, got, want)
+			}
+			ScaleByTokens(g, 37)
+			for i, x := range start {
+				if want := float32(float64(x) / 37); g[i] != want {
+					t.Fatalf("%d elements, %d cores: element %d scaled to %v, want %v", n, cores, i, g[i], want)
+				}
+			}
+			runtime.GOMAXPROCS(before)
+		}
+	}
+}
+
+func TestSplitCoversEachElementOnce(t *testing.T) {
+	for _, cores := range []int{1, 2, 3, 7} {
+		before := runtime.GOMAXPROCS(cores)
+		for _, n := range []int{0, 1, 256, parallelFrom, 2*parallelFrom + 1, 3 * parallelFrom, 7*parallelFrom + 255} {
+			seen := make([]byte, n)
+			split(n, func(from, to int) {
+				if from%block != 0 {
+					t.Errorf("n %d, %d cores: a range starts at %d, inside a block", n, cores, from)
+				}
+				for i := from; i < to; i++ {
+					seen[i]++
+				}
+			})
+			for i, times := range seen {
+				if times != 1 {
+					t.Fatalf("n %d, %d cores: element %d was visited %d times", n, cores, i, times)
+				}
+			}
+		}
+		runtime.GOMAXPROCS(before)
+	}
+}
