@@ -41,6 +41,7 @@ type Policy struct {
 	MaxNodes    int           // at most Lanes; 0: Lanes
 	Probe       string        // the kind of backend of all members; "": any
 	Silence     time.Duration // without a beat for longer, a node is lost
+	Doubt       time.Duration // the same for a member that another one blames
 	Grace       time.Duration // how long MinNodes wait for more
 }
 
@@ -57,15 +58,15 @@ const patience = 2
 //     (or MinNodes after Grace; or, where a whole roster was lost, all that are
 //     left, after Grace and once nobody is warming up).
 //  2. If all members that are there have finished, no roster is needed.
-//  3. A member that is lost (its connection broke, or it is silent) is left out
-//     by a forced roster at once.
+//  3. A member that is lost (its connection broke, or it is silent; for less long
+//     if another member blames it) is left out by a forced roster at once.
 //  4. A failed sum with nobody lost gives a forced roster of the same members
 //     (V1). Whoever is blamed must show first that it lives: the news that its
 //     connection broke may be a moment behind the blame. A member that is
 //     blamed in roster after roster, at one step, is left out although it beats.
 //  5. Who is leaving, and ready nodes from outside, change the roster by a
 //     planned one, once every member's beat shows cur (V7).
-func Next(now time.Time, cur Roster, beats []Beat, p Policy) (Roster, string) {
+func Next(now time.Time, cur Roster, beats []Beat, p Policy) (next Roster, reason string) {
 	v := survey(now, cur, beats, p)
 	switch {
 	case len(v.standing) == 0:
@@ -96,12 +97,13 @@ func survey(now time.Time, cur Roster, beats []Beat, p Policy) *view {
 	v := &view{now: now, cur: cur, policy: p, beats: beats}
 	for _, m := range cur.Members {
 		i := slices.IndexFunc(beats, func(b Beat) bool { return b.ID == m.ID })
-		switch {
-		case i < 0:
-			v.lost = append(v.lost, m.Name+" is lost (it never beat)")
-		case v.why(beats[i]) != "":
-			v.lost = append(v.lost, fmt.Sprintf("%s is lost (%s)", m.Name, v.why(beats[i])))
-		default:
+		why := "it never beat"
+		if i >= 0 {
+			why = cmp.Or(v.why(beats[i]), v.ill(beats[i]))
+		}
+		if why != "" {
+			v.lost = append(v.lost, fmt.Sprintf("%s is lost (%s)", m.Name, why))
+		} else {
 			v.standing = append(v.standing, beats[i])
 		}
 	}
@@ -120,6 +122,17 @@ func (v *view) why(b Beat) string {
 		return "its connection broke"
 	case silent > v.policy.Silence:
 		return fmt.Sprintf("last seen %.1f s ago", silent.Seconds())
+	}
+	return ""
+}
+
+// ill says why a member that others blame is lost before its time is up, or "".
+func (v *view) ill(b Beat) string {
+	silent := v.now.Sub(b.Seen)
+	for _, f := range v.beats {
+		if f.ID != b.ID && f.Failed && v.cur.Has(f.ID) && slices.Contains(f.Suspects, b.ID) && silent > v.policy.Doubt {
+			return fmt.Sprintf("%s blames it, last seen %.1f s ago", f.Name, silent.Seconds())
+		}
 	}
 	return ""
 }
