@@ -30,18 +30,28 @@ func EncodeState(dst []byte, w, m, v []float32, updates uint64) []byte {
 // DecodeState fills w, m and v, which have the job's size, and returns the
 // number of updates.
 func DecodeState(b []byte, w, m, v []float32) (updates uint64, err error) {
+	if err := DecodeWeights(b, w); err != nil {
+		return 0, err
+	}
+	decodeFloats(m, b[stateHeader+4*len(w):])
+	decodeFloats(v, b[stateHeader+8*len(w):])
+	return binary.LittleEndian.Uint64(b[8:]), nil
+}
+
+// DecodeWeights fills w, which has the job's size, and leaves the moments.
+func DecodeWeights(b []byte, w []float32) error {
 	if want := StateSize(len(w)); int64(len(b)) != want {
-		return 0, fmt.Errorf("the state has %d bytes; one of %d trainables has %d: it is of another model or method", len(b), len(w), want)
+		return fmt.Errorf("the state has %d bytes; one of %d trainables has %d: it is of another model or method", len(b), len(w), want)
 	}
 	if version := binary.LittleEndian.Uint64(b); version != stateVersion {
-		return 0, fmt.Errorf("the state has version %d; this program knows %d", version, stateVersion)
+		return fmt.Errorf("the state has version %d; this program knows %d", version, stateVersion)
 	}
-	updates, b = binary.LittleEndian.Uint64(b[8:]), b[stateHeader:]
-	for _, vector := range [][]float32{w, m, v} {
-		for i := range vector {
-			vector[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
-		}
-		b = b[4*len(vector):]
+	decodeFloats(w, b[stateHeader:])
+	return nil
+}
+
+func decodeFloats(dst []float32, b []byte) {
+	for i := range dst {
+		dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
 	}
-	return updates, nil
 }

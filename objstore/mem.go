@@ -62,7 +62,11 @@ func (m *Mem) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser,
 		return nil, Info{}, err
 	}
 	// Objects never change in place, so the reader may look at them unlocked.
-	return io.NopCloser(bytes.NewReader(b[from:to])), Info{int64(len(b)), TagOf(b)}, nil
+	info := Info{Size: int64(len(b))}
+	if len(b) <= MaxSwap {
+		info.Tag = TagOf(b)
+	}
+	return io.NopCloser(bytes.NewReader(b[from:to])), info, nil
 }
 
 // Swap implements Store.
