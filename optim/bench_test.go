@@ -10,13 +10,13 @@ import (
 
 // plainAdamW is the loop that one would write first, on one core.
 func plainAdamW(w, g, m, v []float32, t int, lr, b1, b2, eps, decay float32) {
-	c1 := 1 - float32(math.Pow(float64(b1), float64(t)))
+	step := lr / (1 - float32(math.Pow(float64(b1), float64(t))))
 	c2 := float32(math.Sqrt(1 - math.Pow(float64(b2), float64(t))))
 	for i := range w {
 		m[i] = b1*m[i] + (1-b1)*g[i]
 		v[i] = b2*v[i] + (1-b2)*g[i]*g[i]
 		w[i] -= lr * decay * w[i]
-		w[i] -= lr / c1 * m[i] / (float32(math.Sqrt(float64(v[i])))/c2 + eps)
+		w[i] -= step * m[i] / (float32(math.Sqrt(float64(v[i])))/c2 + eps)
 	}
 }
 
