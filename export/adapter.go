@@ -1,0 +1,169 @@
+package export
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"carillon/job"
+	"carillon/safetensors"
+)
+
+// The names that PEFT gives an adapter's files.
+const (
+	adapterConfigFile  = "adapter_config.json"
+	adapterWeightsFile = "adapter_model.safetensors"
+)
+
+// CausalLM is the task of a model that continues text, in PEFT's words.
+const CausalLM = "CAUSAL_LM"
+
+// allLinear as a target means every linear map but the head.
+const allLinear = "all-linear"
+
+// AdapterInfo is what an adapter's configuration is made from.
+type AdapterInfo struct {
+	Base        string   // where the base model is: base_model_name_or_path
+	Spec        job.Spec // Method and LoRA count
+	TaskType    string   // in PEFT's words; "" is CausalLM
+	FanInFanOut bool     // the targeted maps store W as [in, out], as GPT-2's do
+}
+
+// adapterConfig is adapter_config.json: the fields that every version of PEFT
+// knows, so that all load it. What is left out has PEFT's default. Sorted by key.
+type adapterConfig struct {
+	AlphaPattern      map[string]any `json:"alpha_pattern"`
+	AutoMapping       any            `json:"auto_mapping"`
+	Base              string         `json:"base_model_name_or_path"`
+	Bias              string         `json:"bias"`
+	FanInFanOut       bool           `json:"fan_in_fan_out"`
+	InferenceMode     bool           `json:"inference_mode"`
+	InitLoRAWeights   bool           `json:"init_lora_weights"`
+	LayersPattern     any            `json:"layers_pattern"`
+	LayersToTransform any            `json:"layers_to_transform"`
+	LoRAAlpha         float64        `json:"lora_alpha"`
+	LoRADropout       float64        `json:"lora_dropout"`
+	ModulesToSave     any            `json:"modules_to_save"`
+	PEFTType          string         `json:"peft_type"`
+	R                 int            `json:"r"`
+	RankPattern       map[string]any `json:"rank_pattern"`
+	Revision          any            `json:"revision"`
+	TargetModules     []string       `json:"target_modules"`
+	TaskType          string         `json:"task_type"`
+}
+
+// Adapter makes dir a PEFT directory of a LoRA adapter, whose tensors have PEFT's
+// keys and shapes: <path>.lora_A.weight [R, in] and <path>.lora_B.weight [out, R].
+// It returns the SHA-256 of the weights file in hex. Adapters are float32.
+func Adapter(dir string, a AdapterInfo, tensors []safetensors.Tensor) (sum string, err error) {
+	if a.Spec.Method != "lora" || a.Spec.LoRA == nil {
+		return "", fmt.Errorf("method %q makes no LoRA adapter", a.Spec.Method)
+	}
+	modules, err := modulesOf(tensors, a.Spec.LoRA.R)
+	if err != nil {
+		return "", fmt.Errorf("export adapter: %w", err)
+	}
+	config, err := a.config(modules).encode()
+	if err != nil {
+		return "", err
+	}
+	err = publish(dir, earlierAdapter, func(tmp string) error {
+		if sum, err = writeWeights(filepath.Join(tmp, adapterWeightsFile), safetensors.F32, tensors); err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(tmp, adapterConfigFile), config, 0o644)
+	})
+	return sum, err
+}
+
+// config makes the configuration. All linear maps are named one by one, as PEFT
+// does: which they are is another question in another model.
+func (a AdapterInfo) config(modules []string) adapterConfig {
+	l := a.Spec.LoRA
+	targets := slices.Sorted(slices.Values(l.TargetModules))
+	if len(targets) == 0 || slices.Contains(targets, allLinear) {
+		targets = modules
+	}
+	task := a.TaskType
+	if task == "" {
+		task = CausalLM
+	}
+	return adapterConfig{
+		AlphaPattern: map[string]any{}, RankPattern: map[string]any{},
+		Base: a.Base, Bias: "none", FanInFanOut: a.FanInFanOut, InferenceMode: true, InitLoRAWeights: true,
+		LoRAAlpha: l.LoraAlpha, LoRADropout: l.LoraDropout, PEFTType: "LORA", R: l.R,
+		TargetModules: targets, TaskType: task,
+	}
+}
+
+func (c adapterConfig) encode() ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(c); err != nil {
+		return nil, fmt.Errorf("%s: %w", adapterConfigFile, err)
+	}
+	return b.Bytes(), nil
+}
+
+// The ends of an adapter's keys, and what they begin with.
+const (
+	peftPrefix = "base_model.model."
+	endA       = ".lora_A.weight"
+	endB       = ".lora_B.weight"
+)
+
+// modulesOf returns the paths of the modules that tensors correct with rank r. Each
+// has both of its tensors, and nothing else is among them.
+func modulesOf(tensors []safetensors.Tensor, r int) ([]string, error) {
+	halves := map[string]int{}
+	for _, t := range tensors {
+		path, isA := strings.CutSuffix(t.Name, endA)
+		path, isB := strings.CutSuffix(path, endB)
+		path, ok := strings.CutPrefix(path, peftPrefix)
+		if !ok || isA == isB {
+			return nil, fmt.Errorf("tensor %q: want %s<module>%s or %s", t.Name, peftPrefix, endA, endB)
+		}
+		if len(t.Shape) != 2 || (isA && t.Shape[0] != r) || (isB && t.Shape[1] != r) {
+			return nil, fmt.Errorf("tensor %q has shape %v; want [r, in] for A and [out, r] for B, with r = %d", t.Name, t.Shape, r)
+		}
+		if isA {
+			halves[path] |= 1
+		} else {
+			halves[path] |= 2
+		}
+	}
+	for path, have := range halves {
+		if have != 3 {
+			return nil, fmt.Errorf("module %q has only one of its two tensors", path)
+		}
+	}
+	return slices.Sorted(maps.Keys(halves)), nil
+}
+
+// earlierAdapter says why dir is no adapter that Adapter made: PEFT itself writes
+// other fields, so the configuration tells.
+func earlierAdapter(dir string) error {
+	known := func(name string) bool { return name == adapterConfigFile || name == adapterWeightsFile }
+	if err := onlyFiles(dir, known); err != nil {
+		return err
+	}
+	data, err := os.ReadFile(filepath.Join(dir, adapterConfigFile))
+	if err != nil {
+		return err
+	}
+	var c adapterConfig
+	if err := json.Unmarshal(data, &c); err != nil {
+		return fmt.Errorf("%s: %w", adapterConfigFile, err)
+	}
+	if again, err := c.encode(); err != nil || !bytes.Equal(again, data) {
+		return fmt.Errorf("%s was not written by an export", adapterConfigFile)
+	}
+	return nil
+}

@@ -1,0 +1,252 @@
+package export
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"carillon/job"
+	"carillon/safetensors"
+)
+
+// adapterOf is an adapter with the configuration of testdata/lora-gpt2.
+func adapterOf(targets ...string) AdapterInfo {
+	return AdapterInfo{
+		Base: "models/gpt2", FanInFanOut: true,
+		Spec: job.Spec{Method: "lora", LoRA: &job.LoRA{R: 4, LoraAlpha: 8, TargetModules: targets, Bias: "none"}},
+	}
+}
+
+func fixture(t *testing.T) []safetensors.Tensor {
+	t.Helper()
+	_, tensors, err := Open("testdata/lora-gpt2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tensors
+}
+
+func keysOf(t *testing.T, path string) map[string]any {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys map[string]any
+	if err := json.Unmarshal(data, &keys); err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+func namesIn(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// PEFT 0.21.2 wrote the fixture. Its weights file is reproduced to the byte.
+func TestAnAdapterIsWhatPEFTWrites(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "runs", "adapter")
+	tensors := fixture(t)
+	slices.Reverse(tensors) // the order they come in does not matter
+	sum, err := Adapter(out, adapterOf("c_attn"), tensors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const theirs = "testdata/lora-gpt2"
+	if got, want := namesIn(t, out), namesIn(t, theirs); !slices.Equal(got, want) {
+		t.Errorf("files %q, want %q", got, want)
+	}
+	got, err := os.ReadFile(filepath.Join(out, adapterWeightsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile(filepath.Join(theirs, adapterWeightsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("the weights file has %d bytes and is not the %d bytes that PEFT wrote", len(got), len(want))
+	}
+	if sum != sumOf(want) {
+		t.Errorf("the hash is %s, want that of the file, %s", sum, sumOf(want))
+	}
+	ours, peft := keysOf(t, filepath.Join(out, adapterConfigFile)), keysOf(t, filepath.Join(theirs, adapterConfigFile))
+	for key, value := range ours {
+		if w, ok := peft[key]; !ok || !reflect.DeepEqual(value, w) {
+			t.Errorf("%s is %v, want %v", key, value, w)
+		}
+		delete(peft, key)
+	}
+	// What is left out is at PEFT's default, and later than the oldest readers.
+	defaults := map[string]any{"loftq_config": map[string]any{}, "megatron_core": "megatron.core", "qalora_group_size": 16.0, "peft_version": "0.21.2"}
+	for key, value := range peft {
+		if value != nil && value != false && !reflect.DeepEqual(value, defaults[key]) {
+			t.Errorf("%s is %v in what PEFT wrote, and left out here", key, value)
+		}
+	}
+}
+
+func sumOf(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
+
+func TestAllLinearNamesEachModule(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "adapter")
+	tensors := fixture(t)
+	if _, err := Adapter(out, adapterOf("all-linear"), tensors); err != nil {
+		t.Fatal(err)
+	}
+	info, again, err := Open(out)
+	if want := []string{"transformer.h.0.attn.c_attn", "transformer.h.1.attn.c_attn"}; err != nil || !slices.Equal(info.Spec.LoRA.TargetModules, want) {
+		t.Errorf("target_modules is %q (%v), want %q", info.Spec.LoRA.TargetModules, err, want)
+	}
+	if !reflect.DeepEqual(again, tensors) {
+		t.Error("what is read back is not what was written")
+	}
+}
+
+func TestWhatAnAdapterSaysIsReadBack(t *testing.T) {
+	info, tensors, err := Open("testdata/lora-gpt2")
+	if err != nil || len(tensors) != 4 {
+		t.Fatalf("%d tensors (%v), want 4", len(tensors), err)
+	}
+	want := adapterOf("c_attn")
+	want.TaskType, want.Spec.BaseModel = CausalLM, want.Base
+	if !reflect.DeepEqual(info, want) {
+		t.Errorf("read %+v, want %+v", info, want)
+	}
+}
+
+func TestWhatIsNotBuiltIsRefusedByName(t *testing.T) {
+	for dir, want := range map[string]string{
+		"dora-gpt2": "use_dora", "lora-rslora-llama": "use_rslora", "lora-gpt2-cls": "modules_to_save",
+		"prefix-gpt2": "peft_type", "lora-pattern-llama": "pattern", "lora-bias-gpt2": "bias",
+	} {
+		path := filepath.Join("testdata", "refused", dir)
+		if _, _, err := Open(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v, want an error that names the file and %s", dir, err, want)
+		}
+	}
+}
+
+func TestWhatCannotBeExportedLeavesNothing(t *testing.T) {
+	nan := fixture(t)
+	nan[1].Data[3] = float32(math.NaN())
+	half := fixture(t)[:3]
+	other := fixture(t)
+	other[0].Name = "transformer.wte.weight"
+	rank := adapterOf("c_attn")
+	rank.Spec.LoRA.R = 8
+	full := adapterOf("c_attn")
+	full.Spec.Method = "full"
+	for _, tt := range []struct {
+		name    string
+		info    AdapterInfo
+		tensors []safetensors.Tensor
+		want    string
+	}{
+		{"not a number", adapterOf("c_attn"), nan, "NaN"},
+		{"half a pair", adapterOf("c_attn"), half, "only one of its two tensors"},
+		{"no adapter's key", adapterOf("c_attn"), other, "transformer.wte.weight"},
+		{"another rank", rank, fixture(t), "r = 8"},
+		{"another method", full, fixture(t), "full"},
+		{"nothing", adapterOf("c_attn"), nil, "no tensor"},
+	} {
+		dir := t.TempDir()
+		if _, err := Adapter(filepath.Join(dir, "adapter"), tt.info, tt.tensors); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+		if left := namesIn(t, dir); len(left) > 0 {
+			t.Errorf("%s: %q is left", tt.name, left)
+		}
+	}
+}
+
+func TestOnlyAnEarlierExportIsReplaced(t *testing.T) {
+	tensors := fixture(t)
+	export := func(out string) error {
+		_, err := Adapter(out, adapterOf("c_attn"), tensors)
+		return err
+	}
+	parent := t.TempDir()
+	out := filepath.Join(parent, "adapter")
+	if err := os.Mkdir(out, 0o755); err != nil { // empty: nothing is lost
+		t.Fatal(err)
+	}
+	for range 2 {
+		tensors[0].Data[0]++
+		if err := export(out); err != nil {
+			t.Fatal(err)
+		}
+		if _, got, err := Open(out); err != nil || !reflect.DeepEqual(got, tensors) {
+			t.Errorf("the newest export is not what is there (%v)", err)
+		}
+		if names := namesIn(t, parent); len(names) != 1 {
+			t.Errorf("%q is there, want the export alone", names)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(out, "notes.txt"), []byte("mine"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := export(out); err == nil || !strings.Contains(err.Error(), "notes.txt") {
+		t.Errorf("over a directory with notes: %v, want a refusal that names them", err)
+	}
+	theirs := filepath.Join(t.TempDir(), "theirs")
+	if err := os.CopyFS(theirs, os.DirFS("testdata/lora-gpt2")); err != nil {
+		t.Fatal(err)
+	}
+	if err := export(theirs); err == nil || !strings.Contains(err.Error(), theirs) {
+		t.Errorf("over an adapter of PEFT's: %v, want a refusal", err)
+	}
+	if err := export(filepath.Join(out, "notes.txt")); err == nil || !strings.Contains(err.Error(), "is a file") {
+		t.Errorf("over a file: %v, want a refusal", err)
+	}
+}
+
+func TestExchangeByAThirdName(t *testing.T) {
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	for _, path := range []string{a, b} {
+		if err := os.MkdirAll(filepath.Join(path, "was-"+filepath.Base(path)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := exchangeSlowly(a, b); err != nil {
+		t.Fatal(err)
+	}
+	if got := append(namesIn(t, a), namesIn(t, b)...); !slices.Equal(got, []string{"was-b", "was-a"}) {
+		t.Errorf("a and b hold %q", got)
+	}
+	if err := exchangeSlowly(filepath.Join(dir, "none"), b); !errors.Is(err, os.ErrNotExist) || !slices.Equal(namesIn(t, b), []string{"was-a"}) {
+		t.Errorf("an exchange with nothing: %v; b holds %q, want it as it was", err, namesIn(t, b))
+	}
+}
+
+func FuzzParseConfig(f *testing.F) {
+	data, err := os.ReadFile("testdata/lora-gpt2/adapter_config.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	f.Add([]byte(`{"peft_type":"LORA","target_modules":"all-linear"}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if info, err := parseConfig(b); err == nil && (info.Spec.LoRA.R < 1 || len(info.Spec.LoRA.TargetModules) == 0) {
+			t.Errorf("%+v was taken", info.Spec.LoRA)
+		}
+	})
+}

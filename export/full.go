@@ -1,0 +1,145 @@
+package export
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"carillon/safetensors"
+)
+
+const configFile = "config.json"
+
+// copied are the files of a base model that an export has too, where they exist.
+var copied = []string{
+	"added_tokens.json", "chat_template.jinja", "generation_config.json", "merges.txt",
+	"special_tokens_map.json", "spiece.model", "tokenizer.json", "tokenizer.model",
+	"tokenizer_config.json", "vocab.json", "vocab.txt",
+}
+
+// exportedBy marks a config.json as ours. Hugging Face keeps it, but adds its own
+// version when it saves a model; then the directory is no longer ours.
+const exportedBy, us = "exported_by", "carillon"
+
+// Full makes dir a Hugging Face model directory: the base's configuration and
+// tokenizer, and the tensors by their names, stored as dtype (float32, float16 or
+// bfloat16; "" is float32). It returns the SHA-256 of the weights file in hex.
+func Full(dir, baseDir string, tensors []safetensors.Tensor, dtype string) (sum string, err error) {
+	stored, ok := dtypes[dtype]
+	if !ok {
+		return "", fmt.Errorf("save_dtype is %q; want float32, float16 or bfloat16", dtype)
+	}
+	config, err := fullConfig(baseDir, dtype)
+	if err != nil {
+		return "", err
+	}
+	if same(dir, baseDir) {
+		return "", fmt.Errorf("%s is the base model's directory; name another one for the export", dir)
+	}
+	err = publish(dir, earlierModel, func(tmp string) error {
+		if sum, err = writeWeights(filepath.Join(tmp, safetensors.SingleFile), stored, tensors); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(tmp, configFile), config, 0o644); err != nil {
+			return err
+		}
+		return copyFiles(tmp, baseDir)
+	})
+	return sum, err
+}
+
+// same says whether two paths are one directory.
+func same(a, b string) bool {
+	x, xerr := os.Stat(a)
+	y, yerr := os.Stat(b)
+	return xerr == nil && yerr == nil && os.SameFile(x, y)
+}
+
+// readConfig reads config.json with every value as it is written there.
+func readConfig(dir string) (map[string]json.RawMessage, error) {
+	path := filepath.Join(dir, configFile)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var config map[string]json.RawMessage
+	if err := json.Unmarshal(data, &config); err != nil || config == nil {
+		return nil, errors.Join(fmt.Errorf("%s is no JSON object", path), err)
+	}
+	return config, nil
+}
+
+// fullConfig is the base's configuration with the type of the weights in it.
+func fullConfig(baseDir, dtype string) ([]byte, error) {
+	config, err := readConfig(baseDir)
+	if err != nil {
+		return nil, fmt.Errorf("base model: %w", err)
+	}
+	if dtype == "" {
+		dtype = "float32"
+	}
+	word, err := json.Marshal(dtype)
+	if err != nil {
+		return nil, err
+	}
+	config["torch_dtype"] = word
+	if _, ok := config["dtype"]; ok { // the newer spelling, which would win
+		config["dtype"] = word
+	}
+	config[exportedBy] = json.RawMessage(`"` + us + `"`)
+	delete(config, "transformers_version") // that of who saved the base
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	err = e.Encode(config)
+	return b.Bytes(), err
+}
+
+func copyFiles(dir, baseDir string) error {
+	for _, name := range copied {
+		err := copyFile(filepath.Join(dir, name), filepath.Join(baseDir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("copy %s of the base model: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func copyFile(to, from string) error {
+	r, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	w, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, r)
+	return errors.Join(err, w.Close())
+}
+
+// earlierModel says why dir is no model that Full made.
+func earlierModel(dir string) error {
+	known := func(name string) bool {
+		return name == configFile || name == safetensors.SingleFile || slices.Contains(copied, name)
+	}
+	if err := onlyFiles(dir, known); err != nil {
+		return err
+	}
+	config, err := readConfig(dir)
+	if err != nil {
+		return err
+	}
+	if _, theirs := config["transformers_version"]; theirs || string(config[exportedBy]) != `"`+us+`"` {
+		return fmt.Errorf("%s was not written by an export", configFile)
+	}
+	return nil
+}

@@ -1,0 +1,183 @@
+package export
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"carillon/checkpoint"
+	"carillon/job"
+	"carillon/objstore"
+	"carillon/safetensors"
+)
+
+func weightsOf(t *testing.T, dir string) []safetensors.Tensor {
+	t.Helper()
+	tensors, err := readTensors(filepath.Join(dir, safetensors.SingleFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tensors
+}
+
+// base is testdata/gpt2 with a tokenizer and a note.
+func base(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "base")
+	if err := os.CopyFS(dir, os.DirFS("testdata/gpt2")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"tokenizer.json", "notes.txt"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestAFullModelIsADirectoryOfItsOwn(t *testing.T) {
+	dir := base(t)
+	tensors := weightsOf(t, dir)
+	out := filepath.Join(t.TempDir(), "model")
+	for dtype, stored := range dtypes { // one replaces the other
+		sum, err := Full(out, dir, tensors, dtype)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(filepath.Join(out, safetensors.SingleFile))
+		if err != nil || sumOf(data) != sum {
+			t.Errorf("%q: the hash is %s (%v), want that of the file", dtype, sum, err)
+		}
+		f, err := safetensors.OpenDir(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := f.Tensors(); len(got) != len(tensors) || got[0].DType != stored || got[0].Name != tensors[0].Name {
+			t.Errorf("%q: %d tensors, the first is %v", dtype, len(got), got[0])
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+		if got, want := strings.Join(namesIn(t, out), " "), "config.json generation_config.json model.safetensors tokenizer.json"; got != want {
+			t.Errorf("%q: files %s, want %s", dtype, got, want)
+		}
+		checkConfig(t, out, dir, dtype)
+	}
+	if _, err := Full(out, dir, tensors, ""); err != nil {
+		t.Fatal(err)
+	}
+	if got := weightsOf(t, out); !reflect.DeepEqual(got, tensors) {
+		t.Error("what is read back is not what was written")
+	}
+}
+
+func checkConfig(t *testing.T, out, base, dtype string) {
+	t.Helper()
+	if dtype == "" {
+		dtype = "float32"
+	}
+	got, want := keysOf(t, filepath.Join(out, configFile)), keysOf(t, filepath.Join(base, configFile))
+	want["torch_dtype"], want["dtype"], want[exportedBy] = dtype, dtype, us
+	delete(want, "transformers_version")
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("config.json says %v, want %v", got, want)
+	}
+}
+
+func TestTheBaseIsNeverReplaced(t *testing.T) {
+	dir := base(t)
+	tensors := weightsOf(t, dir)
+	out := filepath.Join(t.TempDir(), "model")
+	if _, err := Full(out, dir, tensors, ""); err != nil {
+		t.Fatal(err)
+	}
+	theirs := filepath.Join(t.TempDir(), "theirs")
+	if err := os.CopyFS(theirs, os.DirFS("testdata/gpt2")); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ out, base, dtype, want string }{
+		{out, out, "", "the base model's directory"}, // although it is an export
+		{theirs, dir, "", "not written by an export"},
+		{out, dir, "float8", "save_dtype"},
+		{out, filepath.Join(dir, "none"), "", "config.json"},
+	} {
+		if _, err := Full(tt.out, tt.base, tensors, tt.dtype); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%+v: %v", tt, err)
+		}
+	}
+}
+
+func TestNumbersThatFloat16CannotHold(t *testing.T) {
+	dir, parent := base(t), t.TempDir()
+	tensors := weightsOf(t, dir)
+	tensors[0].Data[0] = 1e6
+	if _, err := Full(filepath.Join(parent, "model"), dir, tensors, "float16"); err == nil || !strings.Contains(err.Error(), "F16") {
+		t.Errorf("1e6 as float16: %v, want an error that names the type", err)
+	}
+	if left := namesIn(t, parent); len(left) > 0 {
+		t.Errorf("%q is left", left)
+	}
+}
+
+// saved puts a checkpoint of tensors into a new store.
+func saved(t *testing.T, spec job.Spec, tensors []safetensors.Tensor) objstore.Store {
+	t.Helper()
+	store := &objstore.Mem{}
+	m := checkpoint.Manifest{Job: "j1", Step: 7, Digest: sumOf(nil), Spec: spec.Encode()}
+	var w []float32
+	for _, x := range tensors {
+		m.Params = append(m.Params, checkpoint.Param{Name: x.Name, Shape: x.Shape})
+		w = append(w, x.Data...)
+	}
+	state := checkpoint.EncodeState(nil, w, make([]float32, len(w)), make([]float32, len(w)), 7)
+	m.Size = int64(len(state))
+	sum, err := checkpoint.PutChunk(t.Context(), store, m.Job, m.Generation, m.Step, state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Chunks = []checkpoint.Chunk{{Index: 0, SHA256: sum, Size: m.Size}}
+	if _, err := checkpoint.Commit(t.Context(), store, checkpoint.Head{Incarnation: 1, Term: 1}, m); err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+func TestWhatIsSavedIsExported(t *testing.T) {
+	dir := base(t)
+	adapter := adapterOf("c_attn").Spec
+	adapter.BaseModel = "models/gpt2"
+	for _, tt := range []struct {
+		spec    job.Spec
+		tensors []safetensors.Tensor
+		direct  func(out string) (string, error)
+	}{
+		{adapter, fixture(t), func(out string) (string, error) { return Adapter(out, adapterOf("c_attn"), fixture(t)) }},
+		{job.Spec{Method: "full", SaveDtype: "bfloat16", BaseModel: dir}, weightsOf(t, dir), func(out string) (string, error) {
+			return Full(out, dir, weightsOf(t, dir), "bfloat16")
+		}},
+	} {
+		store := saved(t, tt.spec, tt.tensors)
+		out, direct := filepath.Join(t.TempDir(), "out"), filepath.Join(t.TempDir(), "direct")
+		got, err := FromStore(t.Context(), store, "j1", out, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := tt.direct(direct)
+		if err != nil || got != (Result{want, 7}) {
+			t.Errorf("%s: exported %+v, want step 7 and %s (%v)", tt.spec.Method, got, want, err)
+		}
+		for _, name := range namesIn(t, direct) {
+			a, aerr := os.ReadFile(filepath.Join(out, name))
+			b, berr := os.ReadFile(filepath.Join(direct, name))
+			if aerr != nil || berr != nil || string(a) != string(b) {
+				t.Errorf("%s: %s differs from the one written directly (%v, %v)", tt.spec.Method, name, aerr, berr)
+			}
+		}
+	}
+	if _, err := FromStore(t.Context(), &objstore.Mem{}, "j1", filepath.Join(t.TempDir(), "out"), dir); !errors.Is(err, objstore.ErrNotExist) {
+		t.Errorf("an empty store: %v, want ErrNotExist", err)
+	}
+}

@@ -1,0 +1,106 @@
+package export
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"carillon/job"
+	"carillon/safetensors"
+)
+
+// Open reads a PEFT directory of a LoRA adapter: its configuration and its tensors
+// by name, as float32. What such an adapter may have and is not built (DoRA, rank
+// patterns, trained biases, …) is an error that names the key.
+func Open(dir string) (AdapterInfo, []safetensors.Tensor, error) {
+	info, err := openConfig(filepath.Join(dir, adapterConfigFile))
+	if err != nil {
+		return AdapterInfo{}, nil, err
+	}
+	path := filepath.Join(dir, adapterWeightsFile)
+	tensors, err := readTensors(path)
+	if err != nil {
+		return AdapterInfo{}, nil, err
+	}
+	if _, err := modulesOf(tensors, info.Spec.LoRA.R); err != nil {
+		return AdapterInfo{}, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return info, tensors, nil
+}
+
+func openConfig(path string) (AdapterInfo, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return AdapterInfo{}, err
+	}
+	info, err := parseConfig(data)
+	if err != nil {
+		return AdapterInfo{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return info, nil
+}
+
+// unbuilt are the keys of configurations that change what an adapter computes, in
+// ways that are not built.
+var unbuilt = []string{
+	"alora_invocation_tokens", "alpha_pattern", "arrow_config", "exclude_modules", "kasa_config", "layer_replication",
+	"layers_pattern", "layers_to_transform", "lora_bias", "modules_to_save", "monteclora_config", "rank_pattern", "target_parameters",
+	"trainable_token_indices", "use_bdlora", "use_dora", "use_qalora", "use_rslora", "velora_config",
+}
+
+// empty are the values that leave a key out.
+var empty = map[string]bool{"": true, "null": true, "false": true, "{}": true, "[]": true, `""`: true}
+
+// parseConfig reads adapter_config.json.
+func parseConfig(data []byte) (AdapterInfo, error) {
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(data, &keys); err != nil {
+		return AdapterInfo{}, err
+	}
+	if t := string(keys["peft_type"]); t != `"LORA"` {
+		return AdapterInfo{}, fmt.Errorf("peft_type is %s; only LORA is built", t)
+	}
+	for _, key := range unbuilt {
+		if v := string(keys[key]); !empty[v] {
+			return AdapterInfo{}, fmt.Errorf("%s is %s, which is not built", key, v)
+		}
+	}
+	c := adapterConfig{R: 8, LoRAAlpha: 8, Bias: "none"} // PEFT's defaults
+	if err := json.Unmarshal(data, &c); err != nil {
+		return AdapterInfo{}, err
+	}
+	return c.info()
+}
+
+// info is what the configuration says in our words.
+func (c adapterConfig) info() (AdapterInfo, error) {
+	switch {
+	case c.Bias != "none":
+		return AdapterInfo{}, fmt.Errorf("bias is %q; only none is built", c.Bias)
+	case c.R < 1 || !(c.LoRAAlpha > 0):
+		return AdapterInfo{}, fmt.Errorf("r is %d and lora_alpha %v; both must be above 0", c.R, c.LoRAAlpha)
+	case len(c.TargetModules) == 0:
+		return AdapterInfo{}, fmt.Errorf("target_modules is empty; want a list of names")
+	}
+	l := &job.LoRA{R: c.R, LoraAlpha: c.LoRAAlpha, LoraDropout: c.LoRADropout, TargetModules: c.TargetModules, Bias: c.Bias}
+	return AdapterInfo{Base: c.Base, Spec: job.Spec{Method: "lora", BaseModel: c.Base, LoRA: l}, TaskType: c.TaskType, FanInFanOut: c.FanInFanOut}, nil
+}
+
+// readTensors reads all tensors of a file.
+func readTensors(path string) ([]safetensors.Tensor, error) {
+	f, err := safetensors.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var tensors []safetensors.Tensor
+	for _, t := range f.Tensors() {
+		data := make([]float32, t.Size())
+		if err := f.Float32(t.Name, data); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		tensors = append(tensors, safetensors.Tensor{Name: t.Name, Shape: t.Shape, Data: data})
+	}
+	return tensors, nil
+}

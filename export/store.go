@@ -1,0 +1,93 @@
+package export
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"carillon/checkpoint"
+	"carillon/job"
+	"carillon/objstore"
+	"carillon/safetensors"
+)
+
+// Result says what was exported.
+type Result struct {
+	SHA256 string // of the weights file, in hex: adapter_sha256
+	Step   uint64 // steps done in the checkpoint
+}
+
+// FromStore exports the newest checkpoint of a job into the directory out: a PEFT
+// adapter for method lora, a model directory for method full. baseDir is the base
+// model's directory; "" is where the spec has it. The error is objstore.ErrNotExist
+// if the job has saved nothing.
+func FromStore(ctx context.Context, store objstore.Store, id job.ID, out, baseDir string) (Result, error) {
+	m, state, err := checkpoint.Load(ctx, store, id)
+	if err != nil {
+		return Result{}, err
+	}
+	sum, err := fromState(m, state, out, baseDir)
+	if err != nil {
+		return Result{}, fmt.Errorf("export job %s step %d to %s: %w", id, m.Step, out, err)
+	}
+	return Result{SHA256: sum, Step: m.Step}, nil
+}
+
+// fromState exports a checkpoint.
+func fromState(m checkpoint.Manifest, state []byte, out, baseDir string) (sum string, err error) {
+	var spec job.Spec
+	if err := json.Unmarshal(m.Spec, &spec); err != nil {
+		return "", fmt.Errorf("manifest: spec: %w", err)
+	}
+	tensors, err := tensorsOf(m, state)
+	if err != nil {
+		return "", err
+	}
+	if baseDir == "" {
+		baseDir = spec.BaseModel
+	}
+	switch spec.Method {
+	case "full":
+		return Full(out, baseDir, tensors, spec.SaveDtype)
+	case "lora":
+		fanInFanOut, err := storesInOut(baseDir)
+		if err != nil {
+			return "", err
+		}
+		return Adapter(out, AdapterInfo{Base: spec.BaseModel, Spec: spec, FanInFanOut: fanInFanOut}, tensors)
+	}
+	return "", fmt.Errorf("method %q has no export; full and lora have", spec.Method)
+}
+
+// tensorsOf cuts the trainables into the tensors that the manifest lists.
+func tensorsOf(m checkpoint.Manifest, state []byte) ([]safetensors.Tensor, error) {
+	if len(m.Params) == 0 {
+		return nil, fmt.Errorf("manifest: it lists no tensors")
+	}
+	tensors := make([]safetensors.Tensor, len(m.Params))
+	total := 0
+	for i, p := range m.Params {
+		tensors[i] = safetensors.Tensor{Name: p.Name, Shape: slices.Clone(p.Shape)}
+		total += safetensors.Info{Shape: p.Shape}.Size()
+	}
+	flat := make([]float32, total)
+	if err := checkpoint.DecodeWeights(state, flat); err != nil {
+		return nil, err
+	}
+	for i, t := range tensors {
+		n := safetensors.Info{Shape: t.Shape}.Size()
+		tensors[i].Data, flat = flat[:n:n], flat[n:]
+	}
+	return tensors, nil
+}
+
+// storesInOut says whether a base model's linear maps store W as [in, out]. GPT-2
+// is the only one, by its Conv1D.
+func storesInOut(baseDir string) (bool, error) {
+	config, err := readConfig(baseDir)
+	if err != nil {
+		return false, fmt.Errorf("base model: %w", err)
+	}
+	return string(config["model_type"]) == `"gpt2"`, nil
+}
