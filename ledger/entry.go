@@ -1,0 +1,124 @@
+package ledger
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"carillon/job"
+	"carillon/roster"
+)
+
+// Version is the version of entries and of the state's snapshots.
+const Version = 1
+
+// Entry is one thing that was agreed on. Exactly one of the pointers is set.
+type Entry struct {
+	Version int       `json:"version"`
+	Time    time.Time `json:"time"` // by the proposer's clock
+	Job     job.ID    `json:"job"`
+
+	Submit   *Submit        `json:"submit,omitempty"`
+	Claim    *Claim         `json:"claim,omitempty"`
+	Probe    *Probe         `json:"probe,omitempty"`
+	Roster   *roster.Roster `json:"roster,omitempty"`
+	Complete *Checkpoint    `json:"complete,omitempty"`
+	Restore  *Restore       `json:"restore,omitempty"`
+	Remove   *Remove        `json:"remove,omitempty"`
+	Drill    *job.Drill     `json:"drill,omitempty"`
+	Stop     *Stop          `json:"stop,omitempty"`
+	End      *End           `json:"end,omitempty"`
+}
+
+// Submit makes a job known, or more of it: fields that are empty stay as they
+// are, and what is known does not change. A job that has ended is reopened.
+type Submit struct {
+	Spec     json.RawMessage `json:"spec,omitempty"`
+	Identity string          `json:"identity,omitempty"`
+	DataHash string          `json:"data_hash,omitempty"`
+	BaseHash string          `json:"base_hash,omitempty"`
+	Steps    uint64          `json:"steps,omitempty"`
+	Store    string          `json:"store,omitempty"`
+	Drills   []job.Drill     `json:"drills,omitempty"`
+}
+
+// Claim says that the job's store knows this ledger under an incarnation, and
+// what the store held then.
+type Claim struct {
+	Incarnation uint32 `json:"incarnation"`
+	Generation  uint64 `json:"generation"`
+}
+
+// Probe fixes the kind of compute backend that a job runs on.
+type Probe struct {
+	Probe string     `json:"probe"` // hex
+	Node  job.NodeID `json:"node"`  // who measured it first
+	Host  string     `json:"host"`
+}
+
+// Checkpoint says that every chunk of a state is stored. It holds all that a
+// manifest needs, so that any later leader can write it.
+type Checkpoint struct {
+	Name       string  `json:"name"` // in the store
+	Generation uint64  `json:"generation"`
+	Step       uint64  `json:"step"`
+	Digest     string  `json:"digest"` // of the state, hex
+	Size       int64   `json:"size"`   // bytes of the state
+	Chunks     []Chunk `json:"chunks"` // in order
+	Eval       *Eval   `json:"eval,omitempty"`
+}
+
+// Eval is the newest evaluation, as the summed tail.
+type Eval struct {
+	Step uint64   `json:"step"`
+	Tail [8]int64 `json:"tail"`
+}
+
+// Chunk is a piece of a state, by its content.
+type Chunk struct {
+	SHA256 string `json:"sha256"`
+	Size   int64  `json:"size"`
+}
+
+// Restore makes a job go on from an older checkpoint. Whatever was completed
+// before, and not restored, is void from here on.
+type Restore struct {
+	Name       string `json:"name"`       // in the store, of what is restored
+	Generation uint64 `json:"generation"` // the new one: the old one + 1
+	Step       uint64 `json:"step"`
+}
+
+// Remove names checkpoints that are going to be removed
+// from the store. They are never written or restored again.
+type Remove struct {
+	Names []string `json:"names"`
+}
+
+// Stop asks for the end of a job after the step under way, with a checkpoint.
+type Stop struct {
+	Reason string `json:"reason"`
+}
+
+// End says that a job is over: its last state is saved, or it cannot go on.
+type End struct {
+	Step  uint64 `json:"step,omitempty"`  // the last one
+	Error string `json:"error,omitempty"` // "" when it ended well
+}
+
+// Encode makes an entry bytes for the log.
+func (e Entry) Encode() ([]byte, error) {
+	e.Version = Version
+	return json.Marshal(e)
+}
+
+// Decode is the inverse of Encode. It refuses entries of another version.
+func Decode(data []byte) (Entry, error) {
+	var e Entry
+	if err := json.Unmarshal(data, &e); err != nil {
+		return Entry{}, fmt.Errorf("ledger entry: %w", err)
+	}
+	if e.Version != Version {
+		return Entry{}, fmt.Errorf("ledger entry has version %d, this program reads %d; run one version of carillon on all coordinators", e.Version, Version)
+	}
+	return e, nil
+}
