@@ -66,26 +66,30 @@ func toBrain(f float32) uint16 {
 	return uint16((b + 0x7fff + b>>16&1) >> 16)
 }
 
-// appendFloats appends values in a type, and says which could not be held.
-func appendFloats(dst []byte, t DType, values []float32) ([]byte, error) {
+// checkFloats says which of the values the type t cannot hold.
+func checkFloats(t DType, values []float32) error {
 	for i, f := range values {
 		if math.IsNaN(float64(f)) || math.IsInf(float64(f), 0) {
-			return nil, fmt.Errorf("element %d is %v: only finite numbers are written", i, f)
+			return fmt.Errorf("element %d is %v: only finite numbers are written", i, f)
 		}
+		if (t == F16 && toHalf(f)&0x7fff == 0x7c00) || (t == BF16 && toBrain(f)&0x7fff == 0x7f80) {
+			return fmt.Errorf("element %d is %v, more than %s holds; save it as another type", i, f, t)
+		}
+	}
+	return nil
+}
+
+// appendFloats appends values in one of the types that Write writes.
+func appendFloats(dst []byte, t DType, values []float32) []byte {
+	for _, f := range values {
 		switch t {
-		case F32:
-			dst = binary.LittleEndian.AppendUint32(dst, math.Float32bits(f))
 		case F16:
-			h := toHalf(f)
-			if h&0x7c00 == 0x7c00 {
-				return nil, fmt.Errorf("element %d is %v, more than float16 holds; save it as bfloat16 or float32", i, f)
-			}
-			dst = binary.LittleEndian.AppendUint16(dst, h)
+			dst = binary.LittleEndian.AppendUint16(dst, toHalf(f))
 		case BF16:
 			dst = binary.LittleEndian.AppendUint16(dst, toBrain(f))
 		default:
-			return nil, fmt.Errorf("type %q: want F32, F16 or BF16", t)
+			dst = binary.LittleEndian.AppendUint32(dst, math.Float32bits(f))
 		}
 	}
-	return dst, nil
+	return dst
 }

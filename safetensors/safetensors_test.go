@@ -117,7 +117,9 @@ func TestOnlyFiniteNumbersAreWritten(t *testing.T) {
 	}{
 		{F32, float32(math.NaN()), "only finite"},
 		{BF16, float32(math.Inf(1)), "only finite"},
-		{F16, 70000, "more than float16 holds"},
+		{F16, 70000, "more than F16 holds"},
+		{BF16, math.MaxFloat32, "more than BF16 holds"},
+		{"I8", 1, "want F32, F16 or BF16"},
 	} {
 		var b bytes.Buffer
 		err := Write(&b, tt.dtype, []Tensor{{"w", []int{1}, []float32{tt.value}}})

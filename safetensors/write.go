@@ -22,22 +22,35 @@ type Tensor struct {
 // in t, are errors, before anything is written.
 func Write(w io.Writer, t DType, tensors []Tensor) error {
 	tensors = slices.SortedFunc(slices.Values(tensors), func(a, b Tensor) int { return cmp.Compare(a.Name, b.Name) })
+	if t != F32 && t != F16 && t != BF16 {
+		return fmt.Errorf("type %q: want F32, F16 or BF16", t)
+	}
 	header, err := header(t, tensors)
 	if err != nil {
 		return err
 	}
-	var data []byte
 	for _, x := range tensors {
-		if data, err = appendFloats(data, t, x.Data); err != nil {
+		if err := checkFloats(t, x.Data); err != nil {
 			return fmt.Errorf("tensor %q: %w", x.Name, err)
 		}
 	}
 	if _, err := w.Write(header); err != nil {
 		return err
 	}
-	_, err = w.Write(data)
-	return err
+	buf := make([]byte, 0, writeElements*sizes[t])
+	for _, x := range tensors {
+		for part := range slices.Chunk(x.Data, writeElements) {
+			if _, err := w.Write(appendFloats(buf, t, part)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
+
+// writeElements is how many numbers are encoded at once: a model of any size is
+// written with this much memory.
+const writeElements = 64 << 10
 
 // header makes length, JSON and padding. The tensors are in the order of their names.
 func header(t DType, tensors []Tensor) ([]byte, error) {
