@@ -95,12 +95,14 @@ func (a *AdamW) update(w, g, m, v []float32, c constants, from, to int) {
 
 // apply updates the elements [from, to), all alike. Multiplying by keep = 1
 // changes nothing, so there is one loop.
-func (c constants) apply(w, g, m, v []float32, from, to int) {
+func (c *constants) apply(w, g, m, v []float32, from, to int) {
 	if from >= to {
 		return
 	}
 	w, g, m, v = w[from:to], g[from:to], m[from:to], v[from:to]
-	g, m, v = g[:len(w)], m[:len(w)], v[:len(w)]
+	done := c.applyVectors(w, g, m, v)
+	w, g, m, v = w[done:], g[done:], m[done:], v[done:]
+	g, m, v = g[:len(w)], m[:len(w)], v[:len(w)] // so that the loop checks no bounds
 	for i := range w {
 		x := float32(g[i] * c.clip)
 		mi := float32(c.b1*m[i]) + float32(c.c1*x)
