@@ -214,7 +214,7 @@ func TestTheRecipesOfTheRepositoryParse(t *testing.T) {
 	want := Spec{
 		BaseModel: "demo/base", ReinitWeights: true, Datasets: []Dataset{{"go:src", "text", held}},
 		SequenceLen: 256, Buckets: []int{256}, ExcessLengthStrategy: "drop", Method: "full",
-		Lanes: 4, MicroBatchSize: 4, MaxSteps: 3200, Seed: 42, Optimizer: "adamw", LearningRate: 1.5e-3,
+		Lanes: 4, MicroBatchSize: 4, MaxSteps: 1000, Seed: 42, Optimizer: "adamw", LearningRate: 1.5e-3,
 		LRScheduler: "cosine", WarmupSteps: 100, WeightDecay: 0.1, AdamBeta1: 0.9, AdamBeta2: 0.95, AdamEpsilon: 1e-8,
 		MaxGradNorm: 1, Compression: "q16", Algorithm: "auto", SaveSteps: 100, SaveMinutes: 10, SaveTotalLimit: 3,
 		SaveDtype: "float16", LoggingSteps: 1, OutputDir: "out/base", Nodes: 1, MinNodes: 1, CPUThreads: 4,

@@ -1,0 +1,229 @@
+package node
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"os"
+	"sync"
+	"time"
+
+	"carillon/job"
+	"carillon/roster"
+	"carillon/train"
+	"carillon/wire"
+)
+
+// beatEvery is how often a node reports when nothing happens. What happens
+// (a step, a failed sum) is reported at once.
+const beatEvery = 100 * time.Millisecond
+
+// report is what a node's next beat says.
+type report struct {
+	mu      sync.Mutex // guards the fields below
+	state   string     // one word for people
+	warm    bool
+	probed  string
+	failure string
+	leaving bool
+	trainer *train.Trainer // nil before it is ready
+	saver   *saver
+	records []wire.StepRecord // not acknowledged yet
+	known   wire.JobInfo
+}
+
+var _ train.Reporter = (*node)(nil)
+
+// Stepped keeps a record until the leader has written it.
+func (n *node) Stepped(r train.Record) {
+	w := wire.StepRecord{
+		Step: r.Step, Tail: r.Tail, Norm: r.Norm, LearningRate: r.LearningRate, Epoch: r.Epoch,
+		Digest: hex.EncodeToString(r.Digest[:]), Seconds: r.Seconds, SumSeconds: r.SumSeconds,
+		BytesSent: r.BytesSent, Roster: r.Roster, Nodes: r.Nodes,
+	}
+	if r.EvalTail != nil {
+		tail := [8]int64(*r.EvalTail)
+		w.EvalTail = &tail
+	}
+	n.mu.Lock()
+	n.records = append(n.records, w)
+	n.mu.Unlock()
+	n.Changed()
+}
+
+// Changed makes the next beat come now.
+func (n *node) Changed() {
+	select {
+	case n.poke <- struct{}{}:
+	default: // one is due already
+	}
+}
+
+func (n *node) say(state string) {
+	n.mu.Lock()
+	n.state = state
+	n.mu.Unlock()
+	n.log.Info(state)
+	n.Changed()
+}
+
+// compiled notes that the programs are there, and what kind of backend made them.
+func (n *node) compiled(probe string) {
+	n.mu.Lock()
+	n.warm, n.probed = true, probe
+	n.mu.Unlock()
+	n.say("compiled")
+}
+
+func (n *node) probe() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.probed
+}
+
+// ready says that this node can train from now on.
+func (n *node) ready(t *train.Trainer, s *saver) {
+	n.mu.Lock()
+	n.trainer, n.saver = t, s
+	n.mu.Unlock()
+	n.say("ready")
+}
+
+// beat reports to the leader until ctx ends: at every poke, and every beatEvery.
+func (n *node) beat(ctx context.Context) {
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	for {
+		n.beatOnce(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-n.poke:
+		case r := <-n.control.Rosters():
+			n.offer(r)
+		}
+	}
+}
+
+func (n *node) beatOnce(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	a, err := n.control.Beat(ctx, n.compose())
+	if err == nil {
+		n.heed(a)
+	}
+	// Without a leader there is nobody to tell: the next beat says all again.
+}
+
+// lastBeat tells the coordinators how this node ended.
+func (n *node) lastBeat(ctx context.Context, err error) {
+	n.mu.Lock()
+	n.leaving = true
+	if err != nil && ctx.Err() == nil {
+		n.failure = err.Error()
+	}
+	n.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastPatience)
+	defer cancel()
+	n.beatOnce(ctx)
+}
+
+// compose makes a beat of how this node stands.
+func (n *node) compose() wire.Beat {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	b := wire.Beat{
+		Version: wire.Version, Protocol: train.Protocol, Job: n.cfg.Job, ID: n.id, Name: n.cfg.Name,
+		Addr: n.links.Addr(), Host: hostname(), PID: os.Getpid(), State: n.state, Error: n.failure,
+		Warm: n.warm, Probe: n.probed, JoinAfter: joinAfter(n.cfg.Drills, n.cfg.Name), Leaving: n.leaving,
+		Records: n.records[:min(len(n.records), maxRecords)],
+	}
+	if n.trainer != nil {
+		s := n.trainer.Status()
+		b.Ready, b.Roster, b.Step, b.Digest = true, s.Roster, s.Step, hex.EncodeToString(s.Digest[:])
+		b.Failed, b.Suspects, b.Finished, b.Holding = s.Failed, s.Suspects, s.Finished, s.Holding
+		b.Parts = n.saver.parts()
+		b.Identity = n.known.Identity
+	}
+	return b
+}
+
+// maxRecords bounds a beat; the rest follows with the next.
+const maxRecords = 200
+
+// heed does what an answer says.
+func (n *node) heed(a wire.Answer) {
+	n.mu.Lock()
+	for len(n.records) > 0 && n.records[0].Step <= a.Recorded {
+		n.records = n.records[1:]
+	}
+	more := len(n.records) > maxRecords
+	t, s := n.trainer, n.saver
+	n.mu.Unlock()
+	if a.Job != nil {
+		n.learn(*a.Job)
+	}
+	if a.Roster != nil {
+		n.offer(*a.Roster)
+	}
+	if t != nil {
+		t.Heed(train.Orders{Stop: a.Stop, Save: a.Save, Saved: a.SavedStep, Released: a.Released, WarmFor: warmFor(a)})
+		s.heed(a.SavedStep, a.Generation)
+		s.wanted(a.WantStep, a.WantChunks)
+	}
+	if a.Refused != "" {
+		n.refuse(errors.New(a.Refused))
+	}
+	if more {
+		n.Changed()
+	}
+}
+
+func hostname() string {
+	h, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return h
+}
+
+func joinAfter(drills []job.Drill, name string) uint64 {
+	for _, d := range drills {
+		if d.Kind == job.Join && d.Target == name {
+			return d.Step
+		}
+	}
+	return 0
+}
+
+// warmFor is the step after which a drill's joiner may be let in, now that it is warm.
+func warmFor(a wire.Answer) uint64 {
+	if a.Hold {
+		return 0
+	}
+	return a.HoldAfter
+}
+
+// learn hands news of the job to whoever waits for it.
+func (n *node) learn(j wire.JobInfo) {
+	n.mu.Lock()
+	news := j.DataHash != n.known.DataHash || len(n.known.Spec) == 0
+	if news {
+		n.known = j
+	}
+	n.mu.Unlock()
+	if news {
+		n.jobs <- j // at most one with the spec and one with the data's hash
+	}
+}
+
+// offer hands a roster to the trainer; until there is one, no roster has this node.
+func (n *node) offer(r roster.Roster) {
+	n.mu.Lock()
+	t := n.trainer
+	n.mu.Unlock()
+	if t != nil {
+		t.Offer(r)
+	}
+}

@@ -1,0 +1,66 @@
+package node
+
+import (
+	"crypto/sha256"
+
+	"carillon/backend"
+	"carillon/job"
+	"carillon/model"
+	"carillon/shard"
+	"carillon/train"
+)
+
+// learner lets a model's session be a train.Learner.
+type learner struct {
+	backend *backend.Backend
+	model   *model.Model
+	session *model.Session
+	scratch []float32 // a gradient that nobody reads
+}
+
+var _ train.Learner = (*learner)(nil)
+
+func (l *learner) Upload(flat []float32) error { return l.session.Upload(flat) }
+
+func (l *learner) Gradient(b *shard.Batch, dropout job.Key, grad []float32) (float32, error) {
+	return l.session.Gradient(input(b), dropout, grad)
+}
+
+func (l *learner) Loss(b *shard.Batch) (float32, error) { return l.session.Loss(input(b)) }
+
+func (l *learner) ReadBack(name string) ([]float32, error) { return l.session.ReadBack(name) }
+
+func input(b *shard.Batch) model.Input {
+	return model.Input{Rows: b.Rows, Len: b.Len, Tokens: b.Tokens, Labels: b.Labels, Mask: b.Mask}
+}
+
+// warm compiles the gradient for every length of the job, and returns what kind
+// of backend this is: the hash of what the programs compute on a probe batch.
+func (l *learner) warm(s job.Spec) ([32]byte, error) {
+	kind := sha256.New()
+	for _, length := range s.Buckets {
+		if err := l.session.Warm(s.MicroBatchSize, length); err != nil {
+			return [32]byte{}, err
+		}
+		p, err := l.session.Probe(s.MicroBatchSize, length, s.Seed)
+		if err != nil {
+			return [32]byte{}, err
+		}
+		kind.Write(p[:])
+	}
+	return [32]byte(kind.Sum(nil)), nil
+}
+
+func (l *learner) params() []train.Param {
+	var out []train.Param
+	for _, p := range l.session.Params() {
+		size := 1
+		for _, d := range p.Shape {
+			size *= d
+		}
+		out = append(out, train.Param{Name: p.Name, Offset: p.Offset, Size: size, Decay: p.Decay})
+	}
+	return out
+}
+
+func (l *learner) close() { l.backend.Close() }

@@ -1,0 +1,280 @@
+// Package node is a trainer's process from its first beat to its leave: it
+// opens the outside things (links, coordinators, compute backend, store) and
+// hands them to package train. It holds no rules.
+//
+// # How
+//
+// A node knows the coordinators' addresses and the job's id, nothing more. It
+// starts to beat at once; the answers tell it the job, so that it loads the
+// base model and compiles while the shards are still being built. When the
+// shards' hash is known it fetches them from the store, takes the newest
+// checkpoint if there is one, says that it is ready, and from then on does what
+// rosters say.
+//
+// # Failure
+//
+// What no other roster would mend goes into the last beats, with which the
+// coordinators end the job, and is returned. Anything else is mended by the
+// next roster. A node that is killed says nothing, and need not.
+package node
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"carillon/backend"
+	"carillon/checkpoint"
+	"carillon/job"
+	"carillon/model"
+	"carillon/objstore"
+	"carillon/objstore/dir"
+	"carillon/shard"
+	"carillon/train"
+	"carillon/wire"
+)
+
+// Config is what a node is started with.
+type Config struct {
+	Job          job.ID
+	Name         string   // of the machine or process, for people; unique in the job
+	Coordinators []string // NATS addresses of all of them
+	Backend      backend.Options
+	Cache        string // folder for shards that were fetched
+	Drills       []job.Drill
+	Log          *slog.Logger
+}
+
+// Run trains until the job has ended, or ctx does.
+func Run(ctx context.Context, cfg Config) error {
+	n := &node{cfg: cfg, id: job.NewNodeID(cfg.Name), poke: make(chan struct{}, 1), jobs: make(chan wire.JobInfo, 4)}
+	n.log = cfg.Log.With(job.KeyNode, n.id)
+	links, err := wire.Open(wire.Config{Job: cfg.Job, Self: n.id, Listen: "127.0.0.1:0", Log: n.log})
+	if err != nil {
+		return err
+	}
+	defer links.Close()
+	control, err := wire.Dial(wire.ControlConfig{Coordinators: cfg.Coordinators, Job: cfg.Job, Self: n.id, Log: n.log})
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+	n.links, n.control = links, control
+	ctx, n.refuse = context.WithCancelCause(ctx)
+	defer n.refuse(nil)
+
+	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() { defer close(done); n.beat(beating) }()
+	err = n.work(ctx)
+	n.lastBeat(ctx, err)
+	stop()
+	<-done
+	return err
+}
+
+// node is a running node.
+type node struct {
+	cfg     Config
+	id      job.NodeID
+	log     *slog.Logger
+	links   *wire.Links
+	control *wire.Control
+	poke    chan struct{}
+	jobs    chan wire.JobInfo       // news of the job, from answers
+	refuse  context.CancelCauseFunc // ends work: a coordinator will not have this node
+
+	report // what the next beat says
+}
+
+// work is the node's life between its first beat and its last.
+func (n *node) work(ctx context.Context) error {
+	info, err := n.await(ctx, func(j wire.JobInfo) bool { return len(j.Spec) > 0 })
+	if err != nil {
+		return err
+	}
+	spec, err := job.DecodeSpec(info.Spec)
+	if err != nil {
+		return err
+	}
+	l, err := n.compile(ctx, spec)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	if info, err = n.await(ctx, func(j wire.JobInfo) bool { return j.DataHash != "" }); err != nil {
+		return err
+	}
+	store, err := dir.Open(info.Store)
+	if err != nil {
+		return err
+	}
+	data, err := n.fetchShard(ctx, store, info.DataHash)
+	if err != nil {
+		return err
+	}
+	defer data.Close()
+	return n.train(ctx, spec, info, l, store, data)
+}
+
+// train runs the trainer, which is told of rosters and orders by the beats.
+func (n *node) train(ctx context.Context, spec job.Spec, info wire.JobInfo, l *learner, store objstore.Store, data *shard.Set) error {
+	identity := spec.Identity(l.model.Hash(), data.Hash())
+	if got := hex.EncodeToString(identity[:]); got != info.Identity {
+		return fmt.Errorf("this node makes job identity %.16s of the recipe, base model and data, the coordinator %.16s: is base_model %s the same directory on both?", got, info.Identity, spec.BaseModel)
+	}
+	restore := func(ctx context.Context) (train.State, error) {
+		return restore(ctx, store, n.cfg.Job, l.session.Size())
+	}
+	start, err := restore(ctx)
+	if errors.Is(err, objstore.ErrNotExist) {
+		start, err = initial(identity, l, data.Hash()), nil
+	}
+	if err != nil {
+		return err
+	}
+	saver := newSaver(n.cfg.Job, store, info.Generation, n.log, n.Changed)
+	defer saver.wait()
+	t, err := train.New(train.Config{
+		Job: n.cfg.Job, Self: n.id, Spec: spec, Steps: info.Steps, Identity: info.Identity, Probe: n.probe(),
+		Params: l.params(), Start: start,
+		Learner: l, Data: data, Plan: shard.PlanOf(spec), Links: links{n.links}, Reporter: n, Saver: saver,
+		Restore: restore,
+		KillAt:  killAt(n.cfg.Drills, n.cfg.Name), Kill: killSelf,
+		HoldAfter: holdAfter(n.cfg.Drills),
+		Log:       n.log,
+	})
+	if err != nil {
+		return err
+	}
+	n.ready(t, saver)
+	return t.Run(ctx)
+}
+
+// await waits for news of the job of which ok is true.
+func (n *node) await(ctx context.Context, ok func(wire.JobInfo) bool) (wire.JobInfo, error) {
+	for {
+		select {
+		case j := <-n.jobs:
+			if ok(j) {
+				return j, nil
+			}
+		case <-ctx.Done():
+			return wire.JobInfo{}, context.Cause(ctx)
+		}
+	}
+}
+
+// fetchShard gets the shard from the store into the cache, unless it is there,
+// and opens it. Opening checks its hash.
+func (n *node) fetchShard(ctx context.Context, store objstore.Store, hash string) (*shard.Set, error) {
+	if err := os.MkdirAll(n.cfg.Cache, 0o755); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(n.cfg.Cache, hash+".shard")
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		if err := fetchTo(ctx, store, checkpoint.ShardKey(hash), path); err != nil {
+			return nil, fmt.Errorf("fetch shard %.16s from the store: %w", hash, err)
+		}
+	}
+	s, err := shard.Open(path)
+	if err == nil && s.Hash().String() != hash {
+		err = fmt.Errorf("%s: its hash is %v; remove the file and start again", path, s.Hash())
+	}
+	return s, err
+}
+
+func fetchTo(ctx context.Context, store objstore.Store, key, path string) error {
+	r, _, err := store.Get(ctx, key, 0, -1)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	f, err := os.CreateTemp(filepath.Dir(path), "fetch-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = io.Copy(f, r)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// lastPatience is how long a node tries to tell the coordinators how it ended.
+const lastPatience = 2 * time.Second
+
+func killAt(drills []job.Drill, name string) uint64 {
+	for _, d := range drills {
+		if d.Kind == job.Kill && d.Target == name {
+			return d.Step
+		}
+	}
+	return 0
+}
+
+func holdAfter(drills []job.Drill) (steps []uint64) {
+	for _, d := range drills {
+		if d.Kind == job.Join {
+			steps = append(steps, d.Step)
+		}
+	}
+	return steps
+}
+
+// killSelf is what a drill means by kill: the end without a word.
+func killSelf() {
+	p, err := os.FindProcess(os.Getpid())
+	if err == nil {
+		err = p.Kill()
+	}
+	if err != nil {
+		panic("drill: cannot kill this process: " + err.Error())
+	}
+	select {} // the signal is on its way
+}
+
+// initial is the state of a job that has done nothing yet.
+func initial(identity [32]byte, l *learner, data shard.Hash) train.State {
+	w := l.session.Initial()
+	return train.State{
+		W: w, M: make([]float32, len(w)), V: make([]float32, len(w)),
+		Digest: checkpoint.Digest0(identity, l.model.Hash(), data, w),
+	}
+}
+
+// compile opens the backend and makes the job's programs.
+func (n *node) compile(ctx context.Context, spec job.Spec) (*learner, error) {
+	n.say("opening backend")
+	opts := n.cfg.Backend
+	opts.Threads = spec.CPUThreads
+	be, err := backend.Open(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	n.log.Info("backend", "kind", be.Kind(), "why", be.Why())
+	n.say("loading")
+	m, err := model.Load(be, spec.BaseModel, model.Options{ReinitWeights: spec.ReinitWeights, Seed: spec.Seed})
+	if err != nil {
+		return nil, err
+	}
+	s, err := m.Train(spec)
+	if err != nil {
+		return nil, err
+	}
+	n.say("compiling")
+	l := &learner{backend: be, model: m, session: s}
+	probe, err := l.warm(spec)
+	if err != nil {
+		return nil, err
+	}
+	n.compiled(hex.EncodeToString(probe[:]))
+	return l, nil
+}

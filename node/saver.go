@@ -1,0 +1,184 @@
+package node
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"carillon/checkpoint"
+	"carillon/job"
+	"carillon/objstore"
+	"carillon/train"
+	"carillon/wire"
+)
+
+// saver keeps copies of the state and stores this node's share of their chunks
+// in the background. Training pauses for the copy only.
+type saver struct {
+	job     job.ID
+	store   objstore.Store
+	log     *slog.Logger
+	stored  func() // called when the parts have changed
+	uploads sync.WaitGroup
+
+	mu         sync.Mutex // guards the fields below
+	generation uint64
+	copies     [2]*stateCopy // the older one is overwritten next
+}
+
+// stateCopy is an encoded state on its way to the store.
+type stateCopy struct {
+	generation, step uint64
+	digest           string
+	data             []byte
+	begun            map[int]bool // chunks that this node stores, or has stored
+	parts            []wire.Part  // of them, those that are in the store
+	busy             sync.WaitGroup
+}
+
+var _ train.Saver = (*saver)(nil)
+
+func newSaver(id job.ID, store objstore.Store, generation uint64, log *slog.Logger, stored func()) *saver {
+	return &saver{job: id, store: store, generation: generation, log: log, stored: stored, copies: [2]*stateCopy{{}, {}}}
+}
+
+// Save copies s and begins to store share rank of size. It waits only where the
+// copy before the last one is still on its way.
+func (s *saver) Save(st *train.State, rank, size int) error {
+	s.mu.Lock()
+	c := s.copies[0]
+	s.mu.Unlock()
+	c.busy.Wait() // two saves behind: the store is slower than the job saves
+	next := &stateCopy{step: st.Step, digest: hex.EncodeToString(st.Digest[:]), begun: map[int]bool{}}
+	next.data = checkpoint.EncodeState(c.data[:0], st.W, st.M, st.V, st.Updates)
+	s.mu.Lock()
+	next.generation = s.generation
+	s.copies = [2]*stateCopy{s.copies[1], next}
+	s.mu.Unlock()
+	s.upload(next, checkpoint.Share(len(checkpoint.Ranges(int64(len(next.data)))), rank, size))
+	return nil
+}
+
+// wanted stores chunks of a copy that nobody has stored yet.
+func (s *saver) wanted(step uint64, chunks []int) {
+	for _, c := range s.current() {
+		if c.step == step && len(chunks) > 0 {
+			s.upload(c, chunks)
+		}
+	}
+}
+
+func (s *saver) current() []*stateCopy {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.copies[:])
+}
+
+// parts lists what this node has stored of checkpoints that HEAD does not name yet.
+func (s *saver) parts() []wire.Part {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []wire.Part
+	for _, c := range s.copies {
+		all = append(all, c.parts...)
+	}
+	return all
+}
+
+// heed takes news: what HEAD names, and the generation of the next save.
+func (s *saver) heed(saved, generation uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.generation = max(s.generation, generation)
+	for _, c := range s.copies {
+		if c.step <= saved {
+			c.parts = nil
+		}
+	}
+}
+
+// atOnce is how many chunks a node stores at once.
+const atOnce = 4
+
+// upload stores chunks of c in the background, those that are not under way.
+func (s *saver) upload(c *stateCopy, chunks []int) {
+	s.mu.Lock()
+	var todo []int
+	for _, i := range chunks {
+		if !c.begun[i] {
+			c.begun[i] = true
+			todo = append(todo, i)
+		}
+	}
+	s.mu.Unlock()
+	if len(todo) == 0 {
+		return
+	}
+	c.busy.Add(1)
+	s.uploads.Go(func() {
+		defer c.busy.Done()
+		var g errgroup.Group
+		g.SetLimit(atOnce)
+		for _, i := range todo {
+			g.Go(func() error { s.put(c, i); return nil })
+		}
+		_ = g.Wait() // put reports by itself
+		s.stored()
+	})
+}
+
+// putPatience bounds the storing of one chunk.
+const putPatience = 2 * time.Minute
+
+// put stores one chunk. If that fails, the coordinators ask for the chunk again,
+// of whoever has it.
+func (s *saver) put(c *stateCopy, i int) {
+	ctx, cancel := context.WithTimeout(context.Background(), putPatience)
+	defer cancel()
+	ranges := checkpoint.Ranges(int64(len(c.data)))
+	if i < 0 || i >= len(ranges) {
+		return
+	}
+	data := c.data[ranges[i].From:ranges[i].To]
+	sha, err := checkpoint.PutChunk(ctx, s.store, s.job, c.generation, c.step, data)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		c.begun[i] = false
+		s.log.Error("store a chunk of a checkpoint", "step", c.step, "chunk", i, "error", err)
+		return
+	}
+	c.parts = append(c.parts, wire.Part{Generation: c.generation, Step: c.step, Digest: c.digest, Index: i, SHA256: sha, Size: int64(len(data))})
+}
+
+// wait returns when nothing is being stored any more.
+func (s *saver) wait() { s.uploads.Wait() }
+
+// restore reads the newest checkpoint of a job whose flat vector has size elements.
+func restore(ctx context.Context, store objstore.Store, id job.ID, size int) (train.State, error) {
+	m, err := checkpoint.Latest(ctx, store, id)
+	if err != nil {
+		return train.State{}, err
+	}
+	b, err := checkpoint.ReadState(ctx, store, m)
+	if err != nil {
+		return train.State{}, err
+	}
+	s := train.State{Step: m.Step, W: make([]float32, size), M: make([]float32, size), V: make([]float32, size)}
+	if s.Updates, err = checkpoint.DecodeState(b, s.W, s.M, s.V); err != nil {
+		return train.State{}, fmt.Errorf("checkpoint of step %d: %w", m.Step, err)
+	}
+	digest, err := hex.DecodeString(m.Digest)
+	if err != nil || len(digest) != len(s.Digest) {
+		return train.State{}, errors.Join(fmt.Errorf("checkpoint of step %d: digest %q is no SHA-256", m.Step, m.Digest), err)
+	}
+	s.Digest = [32]byte(digest)
+	return s, nil
+}
