@@ -93,8 +93,9 @@ func TestAStoppedProcessBlocksNobody(t *testing.T) {
 		}
 		return err
 	})
+	other := open(t, "other") // which has no connection to it yet
 	atMost(t, "form", 100*time.Millisecond, func(ctx context.Context) error {
-		_, err := me.Form(ctx, number(2), peers, nil)
+		_, err := other.Form(ctx, number(1), []Peer{{"other", other.Addr()}, c.peer}, nil)
 		return err
 	})
 	atMost(t, "close", 0, func(context.Context) error { me.Close(); return context.DeadlineExceeded })

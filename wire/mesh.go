@@ -133,7 +133,10 @@ func (m *Mesh) Exchange(ctx context.Context, hop allreduce.Hop, out [][]byte, fr
 			return m.finish(out, from), nil
 		}
 		if err == nil {
-			err = m.wait(ctx, out)
+			err = m.wait(ctx)
+		}
+		if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+			err = m.late(ctx, out)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%v: %w", hop, m.abandon(err))
@@ -142,12 +145,12 @@ func (m *Mesh) Exchange(ctx context.Context, hop allreduce.Hop, out [][]byte, fr
 }
 
 // wait returns nil when there may be something to do.
-func (m *Mesh) wait(ctx context.Context, out [][]byte) error {
+func (m *Mesh) wait(ctx context.Context) error {
 	select {
 	case <-m.wake:
 		return nil
 	case <-ctx.Done():
-		return m.late(ctx, out)
+		return context.Cause(ctx)
 	}
 }
 
