@@ -266,6 +266,7 @@ func (l *Ledger) Close() error {
 // release closes what open opened.
 func (l *Ledger) release() (err error) {
 	if l.transport != nil {
+		l.transport.CloseStreams() // Close keeps the connections
 		err = l.transport.Close()
 	}
 	if l.log != nil {
