@@ -28,12 +28,16 @@ type StepRecord struct {
 	Nodes        int              `json:"nodes"`
 }
 
+// Whole is the Index of a Part that is no chunk: it says that its sender keeps a
+// copy of the whole state, of Size bytes, and can store any chunk of it.
+const Whole = -1
+
 // Part is a chunk of a checkpoint that a node has stored.
 type Part struct {
 	Generation uint64 `json:"generation"`
 	Step       uint64 `json:"step"`
 	Digest     string `json:"digest"` // of the state, hex
-	Index      int    `json:"index"`  // which chunk
+	Index      int    `json:"index"`  // which chunk, or Whole
 	SHA256     string `json:"sha256"` // of the chunk, hex
 	Size       int64  `json:"size"`   // bytes
 }
