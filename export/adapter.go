@@ -34,8 +34,7 @@ type AdapterInfo struct {
 	FanInFanOut bool     // the targeted maps store W as [in, out], as GPT-2's do
 }
 
-// adapterConfig is adapter_config.json: the fields that every version of PEFT
-// knows, so that all load it. What is left out has PEFT's default. Sorted by key.
+// adapterConfig is what an adapter says in adapter_config.json.
 type adapterConfig struct {
 	AlphaPattern      map[string]any `json:"alpha_pattern"`
 	AutoMapping       any            `json:"auto_mapping"`
@@ -55,6 +54,17 @@ type adapterConfig struct {
 	Revision          any            `json:"revision"`
 	TargetModules     []string       `json:"target_modules"`
 	TaskType          string         `json:"task_type"`
+}
+
+// defaults are the other keys that PEFT 0.21 writes, so that a directory of ours is
+// like one of its own. Its version is left out: nothing of the sort made this.
+var defaults = map[string]any{
+	"alora_invocation_tokens": nil, "arrow_config": nil, "corda_config": nil, "ensure_weight_tying": false,
+	"eva_config": nil, "exclude_modules": nil, "kasa_config": nil, "layer_replication": nil,
+	"loftq_config": map[string]any{}, "lora_bias": false, "lora_ga_config": nil, "megatron_config": nil,
+	"megatron_core": "megatron.core", "monteclora_config": nil, "qalora_group_size": 16,
+	"target_parameters": nil, "trainable_token_indices": nil, "use_bdlora": nil, "use_dora": false,
+	"use_qalora": false, "use_rslora": false, "velora_config": nil,
 }
 
 // Adapter makes dir a PEFT directory of a LoRA adapter, whose tensors have PEFT's
@@ -101,12 +111,21 @@ func (a AdapterInfo) config(modules []string) adapterConfig {
 	}
 }
 
+// encode writes the configuration as PEFT does: sorted by key, indented by two.
 func (c adapterConfig) encode() ([]byte, error) {
+	known, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", adapterConfigFile, err)
+	}
+	keys := maps.Clone(defaults)
+	if err := json.Unmarshal(known, &keys); err != nil {
+		return nil, fmt.Errorf("%s: %w", adapterConfigFile, err)
+	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	if err := e.Encode(c); err != nil {
+	if err := e.Encode(keys); err != nil {
 		return nil, fmt.Errorf("%s: %w", adapterConfigFile, err)
 	}
 	return b.Bytes(), nil
