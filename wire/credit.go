@@ -55,7 +55,7 @@ func (o *outbox) acknowledged(total uint64, rtt time.Duration) error {
 		return errAck
 	}
 	o.acked = max(o.acked, total)
-	if elapsed := time.Now().Sub(o.since).Seconds(); elapsed > 0 {
+	if elapsed := time.Since(o.since).Seconds(); elapsed > 0 {
 		o.window = window(float64(o.acked)/elapsed, rtt)
 	}
 	return nil

@@ -180,6 +180,25 @@ func TestBothSidesOfABrokenConnectionHearOfIt(t *testing.T) {
 	}))
 }
 
+// Who leaves still gets the last sum from those who are in the next roster already.
+func TestALeaverGetsWhatWasSentToIt(t *testing.T) {
+	links, peers := group(t, 2)
+	meshes := form(t, links, peers, 1, nil)
+	for _, m := range meshes {
+		m.Begin(1, 0)
+	}
+	last := make([]byte, minWindow)
+	if _, err := meshes[0].Exchange(within(t, 5*time.Second), hop0, [][]byte{nil, last}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := links[0].Form(within(t, 5*time.Second), number(2), peers[:1], nil); err != nil {
+		t.Fatal(err)
+	}
+	if in, err := meshes[1].Exchange(within(t, 5*time.Second), hop0, make([][]byte, 2), []int{0}); err != nil || len(in[0]) != len(last) {
+		t.Errorf("the leaver got %d bytes, %v; want %d", len(in[0]), err, len(last))
+	}
+}
+
 // A peer that was gone before Form ended is reported like any other.
 func TestAPeerThatBreaksWhileFormingIsReported(t *testing.T) {
 	links, peers := group(t, 2)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"carillon/job"
 )
@@ -12,6 +13,9 @@ import (
 // maxEarly bounds the data held for rosters that this node has not formed yet,
 // in bytes. Peers stop at their windows long before.
 const maxEarly = 256 << 20
+
+// retirePatience is how long a peer that leaves may take to receive the rest.
+const retirePatience = time.Second
 
 // Form links this node with all members of a roster: peers in rank order, this
 // node among them. It closes the mesh before it and drops the connections to
@@ -26,6 +30,8 @@ const maxEarly = 256 << 20
 // reached, and Form may be called again with the same number. A number that was
 // formed cannot be formed again, nor an older one.
 func (l *Links) Form(ctx context.Context, number job.RosterNumber, peers []Peer, broken func(job.NodeID, error)) (*Mesh, error) {
+	l.forming.Lock()
+	defer l.forming.Unlock()
 	rank := rankOf(l.cfg.Self, peers)
 	if rank < 0 || len(peers) > 1<<16 {
 		return nil, fmt.Errorf("form roster %v: %s is not among its %d members", number, l.cfg.Self, len(peers))
@@ -70,21 +76,38 @@ func (l *Links) leave(number job.RosterNumber, peers []Peer) error {
 		l.mu.Unlock()
 		return fmt.Errorf("roster %v is formed already", old.number)
 	}
-	var leaving []*link
-	for p, k := range l.links {
-		if !staying[p] || !k.alive() {
-			leaving = append(leaving, k)
-			delete(l.links, p)
-		}
-	}
 	l.mu.Unlock()
 	if old != nil {
 		old.Close()
 	}
-	for _, k := range leaving {
-		k.close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for p, k := range l.links {
+		if !staying[p] || !k.alive() {
+			delete(l.links, p)
+			l.retire(k)
+		}
 	}
 	return nil
+}
+
+// retire closes a link that is no longer needed, once the peer has what was
+// sent to it: who leaves a roster may still be about to finish its last sum.
+// l.mu is held.
+func (l *Links) retire(k *link) {
+	if l.closed {
+		k.close()
+		return
+	}
+	k.watch(nil)
+	l.retired[k] = true
+	l.callers.Go(func() {
+		k.nc.FlushTimeout(retirePatience) // what a stopped or dead peer lacks, it lacks
+		k.close()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.retired, k)
+	})
 }
 
 // reach returns a link to each peer but this node, by rank, all at once.
@@ -117,19 +140,12 @@ func (l *Links) reachOne(ctx context.Context, p Peer) (*link, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || l.links[p] != nil && l.links[p].alive() {
-		defer k.close()
-		return l.links[p], errIf(l.closed, ErrClosed)
+	if l.closed {
+		k.close()
+		return nil, ErrClosed
 	}
 	l.links[p] = k
 	return k, nil
-}
-
-func errIf(is bool, err error) error {
-	if is {
-		return err
-	}
-	return nil
 }
 
 // install makes m the mesh that frames go to, beginning with those that came early.
@@ -146,7 +162,7 @@ func (l *Links) install(m *Mesh) error {
 	early := l.early
 	l.early, l.earlySize = nil, 0
 	for _, f := range early {
-		l.sort(f)
+		l.deliver(f)
 	}
 	return nil
 }
@@ -165,7 +181,7 @@ func (l *Links) receive(msg []byte) {
 		l.damaged(f, err)
 		return
 	}
-	l.sort(f)
+	l.deliver(f)
 }
 
 // damaged blames the rank that a damaged frame names, if it can be one. The
@@ -179,8 +195,8 @@ func (l *Links) damaged(f frame, err error) {
 	}
 }
 
-// sort hands a frame to the mesh, holds it for a later one, or drops it. l.mu is held.
-func (l *Links) sort(f frame) {
+// deliver hands a frame to the mesh, holds it for a later one, or drops it. l.mu is held.
+func (l *Links) deliver(f frame) {
 	switch {
 	case f.job != l.hash || l.mesh != nil && f.roster.Less(l.mesh.number):
 		l.dropped.Add(1)

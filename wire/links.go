@@ -37,11 +37,14 @@ type Links struct {
 	dropped atomic.Uint64
 	callers sync.WaitGroup // callbacks that are running
 
+	forming sync.Mutex // held by the Form that runs
+
 	mu        sync.Mutex // guards the fields below
 	closed    bool
 	verbs     map[string]bool
 	questions map[Peer]*link
 	links     map[Peer]*link // for frames, to the members of mesh
+	retired   map[*link]bool // being closed
 	mesh      *Mesh          // the one formed last; nil before the first
 	early     []frame        // of rosters newer than mesh's, in order of arrival
 	earlySize int            // bytes of data in early
@@ -63,7 +66,7 @@ func Open(cfg Config) (*Links, error) {
 	}
 	l := &Links{
 		cfg: cfg, hash: job.NameWord(string(cfg.Job)), srv: srv, nc: nc,
-		verbs: map[string]bool{}, questions: map[Peer]*link{}, links: map[Peer]*link{},
+		verbs: map[string]bool{}, questions: map[Peer]*link{}, links: map[Peer]*link{}, retired: map[*link]bool{},
 	}
 	l.subscribe(greetSubject(cfg.Job, cfg.Self), func(m *nats.Msg) { m.Respond(binary.LittleEndian.AppendUint16(nil, Version)) })
 	l.subscribe(frameSubject(cfg.Job, cfg.Self), func(m *nats.Msg) { l.receive(m.Data) })
@@ -122,6 +125,9 @@ func (l *Links) Close() {
 		all = append(all, k)
 	}
 	for _, k := range l.questions {
+		all = append(all, k)
+	}
+	for k := range l.retired {
 		all = append(all, k)
 	}
 	l.mu.Unlock()

@@ -284,7 +284,10 @@ func (m *Mesh) late(ctx context.Context, out [][]byte) error {
 			errs = append(errs, &PeerError{r, p.id, fmt.Errorf("it does not read: %w", cause)})
 		}
 	}
-	return join(append(errs, errIf(len(errs) == 0, cause)))
+	if len(errs) == 0 {
+		return cause
+	}
+	return join(errs)
 }
 
 // abandon ends the mesh because an exchange failed, and returns why it ended,
