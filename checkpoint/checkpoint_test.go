@@ -104,10 +104,11 @@ func TestNothingSavedIsToldFromDamage(t *testing.T) {
 // Cut the power at every half of every write: the law holds, and the same save
 // succeeds afterwards.
 func TestPowerLostAnywhereInASave(t *testing.T) {
+	before, after := planOf(0, 100), planAfter(1, 0, 200)
 	for writes := 0; ; writes++ {
 		store := &objstore.Mem{}
-		mustSave(t, store, term(1), planAfter(1, 0, 100))
-		_, err := save(t.Context(), storetest.LosePowerAfter(writes, store), term(1), planAfter(1, 0, 200))
+		mustSave(t, store, term(1), before)
+		_, err := save(t.Context(), storetest.LosePowerAfter(writes, store), term(1), after)
 		report, cerr := Check(t.Context(), store, id)
 		if cerr != nil {
 			t.Fatalf("power lost after %d half writes: %v", writes, cerr)
@@ -116,7 +117,7 @@ func TestPowerLostAnywhereInASave(t *testing.T) {
 			t.Fatalf("power lost after %d half writes (%v): HEAD is at step %d", writes, err, s)
 		}
 		wantLatest(t, store, report.Head.Step)
-		mustSave(t, store, term(2), planAfter(1, 0, 200))
+		mustSave(t, store, term(2), after)
 		if err == nil {
 			return // the save outlasted the power: every crash point has been tried
 		}
