@@ -1,46 +1,20 @@
 package dir
 
 import (
-	"bytes"
 	"errors"
-	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 
 	"carillon/objstore"
+	"carillon/objstore/storetest"
 )
 
-const smallDisk = "CARILLON_TEST_SMALL_DISK"
-
-// The test runs itself again where it may mount a disk of its own: one of 256 KiB.
 func TestAFullDiskIsSaidAndLeavesNothingHalf(t *testing.T) {
-	if dir := os.Getenv(smallDisk); dir != "" {
-		fillDisk(t, dir)
-		return
-	}
-	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), smallDisk+"="+dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-	}
-	out, err := cmd.CombinedOutput()
-	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) || bytes.Contains(out, []byte("--- SKIP")) {
-		t.Skipf("this machine lets no test mount a small disk: %v\n%s", err, out)
-	}
-	if err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
+	storetest.OnSmallDisk(t, "256k", fillDisk)
 }
 
 func fillDisk(t *testing.T, dir string) {
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
-		t.Skipf("mount: %v", err)
-	}
 	s, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
