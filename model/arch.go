@@ -23,6 +23,7 @@ import (
 type architecture interface {
 	Vocab() int
 	Context() int
+	Dimensions() (width, depth, heads int)
 	// Embed returns the embeddings [B, T, d] of ids (int32 [B, T]).
 	Embed(p nn.Params, ids *Node) *Node
 	// Hidden returns what the head sees of a sequence [B, T, d].

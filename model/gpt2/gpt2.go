@@ -18,6 +18,10 @@ func (m Model) Vocab() int { return m.VocabSize }
 // Context returns the longest sequence in tokens.
 func (m Model) Context() int { return m.NPositions }
 
+// Dimensions returns the width of the hidden layers, their number, and the heads
+// of each.
+func (m Model) Dimensions() (width, depth, heads int) { return m.NEmbd, m.NLayer, m.NHead }
+
 // Embed returns the token embeddings of ids (int32 [B, T]): [B, T, d].
 func (m Model) Embed(p nn.Params, ids *Node) *Node {
 	return nn.Embedding(m.tokens(p), ids)
@@ -58,13 +62,10 @@ func (m Model) block(p nn.Params, layer int, x, mask *Node) *Node {
 // attention is causal self-attention over x [B, T, d]; one map makes q, k and v.
 func (m Model) attention(p nn.Params, layer int, x, mask *Node) *Node {
 	d, t := m.NEmbd, x.Shape().Dim(1)
-	qkv := nn.Conv1D(p.In("c_attn"), x, 3*d, m.InitializerRange) // [B, T, 3d]
-	part := func(i int) *Node {
-		return nn.SplitHeads(Slice(qkv, AxisRange(), AxisRange(), AxisRange(i*d, (i+1)*d)), m.NHead)
-	}
-	k, v := nn.EnterCache(p, layer, m.NLayer, part(1), part(2))
+	q, k, v := nn.SplitQKV(nn.Conv1D(p.In("c_attn"), x, 3*d, m.InitializerRange), m.NHead)
+	k, v = nn.EnterCache(p, layer, m.NLayer, k, v)
 	bias := nn.CausalMask(mask, k.Shape().Dim(2)-t)
-	y := nn.MergeHeads(nn.Attention(part(0), k, v, bias, m.scale(layer)))
+	y := nn.MergeHeads(nn.Attention(q, k, v, bias, m.scale(layer)))
 	return nn.Conv1D(p.In("c_proj"), y, d, m.residualStd())
 }
 
