@@ -62,7 +62,7 @@ func pairs(n int, a, b func()) (ta, tb time.Duration, ratio float64) {
 			syscall.Getrusage(0, &u)
 			f()
 			syscall.Getrusage(0, &v)
-			return time.Duration(v.Utime.Nano() - u.Utime.Nano()+v.Stime.Nano()-u.Stime.Nano())
+			return time.Duration(v.Utime.Nano() - u.Utime.Nano() + v.Stime.Nano() - u.Stime.Nano())
 		}
 		start := time.Now()
 		f()

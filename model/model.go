@@ -39,7 +39,6 @@ import (
 
 	"carillon/backend"
 	"carillon/model/nn"
-	"carillon/safetensors"
 )
 
 // Options change how a directory is loaded. The zero value loads it as it is.
@@ -65,9 +64,9 @@ type Model struct {
 	arch    architecture
 	options Options
 	hash    [sha256.Size]byte
-	base    []nn.Decl         // what the graph asks for
-	files   *safetensors.Dir  // nil with ReinitWeights
-	tensors map[string]string // parameter -> tensor in files
+	base    []nn.Decl // what the graph asks for
+	dir     string
+	tensors map[string]string // parameter -> tensor in dir's files; nil with ReinitWeights
 
 	mu      sync.Mutex                // guards the fields below
 	buffers map[string]compute.Buffer // frozen parameters on the device
@@ -90,7 +89,7 @@ func load(be compute.Backend, dir string, opts Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{compute: be, options: opts, buffers: map[string]compute.Buffer{}}
+	m := &Model{compute: be, dir: dir, options: opts, buffers: map[string]compute.Buffer{}}
 	if m.config.Type, m.arch, err = parseConfig(data); err != nil {
 		return nil, fmt.Errorf("config.json: %w", err)
 	}
@@ -101,13 +100,11 @@ func load(be compute.Backend, dir string, opts Options) (*Model, error) {
 	for _, d := range m.base {
 		m.config.Parameters += d.Size()
 	}
-	if err := m.openFiles(dir); err != nil {
+	if err := m.match(); err != nil {
 		return nil, err
 	}
-	if m.hash, err = hashDir(dir, opts); err != nil {
-		return nil, errors.Join(err, m.Close())
-	}
-	return m, nil
+	m.hash, err = hashDir(dir, opts)
+	return m, err
 }
 
 // Config returns the facts about the model that others need.
@@ -117,8 +114,8 @@ func (m *Model) Config() Config { return m.config }
 // tokenizer files and weights (with ReinitWeights: without those, with the seed).
 func (m *Model) Hash() [sha256.Size]byte { return m.hash }
 
-// Close frees the parameters on the device and the files. Sessions of the model
-// must not be used afterwards.
+// Close frees the parameters on the device. Sessions of the model must not be used
+// afterwards.
 func (m *Model) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -127,10 +124,6 @@ func (m *Model) Close() error {
 		errs = append(errs, b.Finalize())
 	}
 	clear(m.buffers)
-	if m.files != nil {
-		errs = append(errs, m.files.Close())
-		m.files = nil
-	}
 	return errors.Join(errs...)
 }
 

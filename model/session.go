@@ -62,7 +62,7 @@ func (m *Model) newSession(method nn.Method, seed uint64) (*Session, error) {
 	if s.size == 0 {
 		return nil, errors.New("the method trains nothing in this model")
 	}
-	if err := s.loadFrozen(decls); err != nil {
+	if err := m.moveFrozen(decls); err != nil {
 		return nil, err
 	}
 	first, err := s.initial()
@@ -88,20 +88,6 @@ func (s *Session) addParams(decls []nn.Decl) {
 	s.weights = make([]compute.Buffer, len(s.packs))
 }
 
-// loadFrozen moves the parameters that are not trained to the device.
-func (s *Session) loadFrozen(decls []nn.Decl) error {
-	var scratch []float32
-	for _, d := range decls {
-		if d.Key != "" {
-			continue
-		}
-		if _, err := s.model.frozenBuffer(d, &scratch); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Params returns the trainable tensors in flat order. The slice is the session's.
 func (s *Session) Params() []Param { return s.params }
 
@@ -122,17 +108,18 @@ func (s *Session) Initial() []float32 {
 
 func (s *Session) initial() ([]float32, error) {
 	flat := make([]float32, s.size)
-	for i, d := range s.decls {
-		dst := flat[s.params[i].Offset:][:d.Size()]
-		if !d.Added {
-			if err := s.model.value(d, dst); err != nil {
-				return nil, err
+	err := s.model.read(s.decls, func(r reader) error {
+		for i, d := range s.decls {
+			dst := flat[s.params[i].Offset:][:d.Size()]
+			if d.Added {
+				d.Init(job.NewKey(s.seed, job.ForInit, job.NameWord(d.Key)), dst)
+			} else if err := r.value(d, dst); err != nil {
+				return err
 			}
-			continue
 		}
-		d.Init(job.NewKey(s.seed, job.ForInit, job.NameWord(d.Key)), dst)
-	}
-	return flat, nil
+		return nil
+	})
+	return flat, err
 }
 
 // Upload makes flat (Size numbers) the trainables. It is the caller's again on

@@ -15,31 +15,66 @@ import (
 	"carillon/safetensors"
 )
 
-// openFiles opens the weights and checks them against the graph's parameters.
-func (m *Model) openFiles(dir string) error {
-	if m.options.ReinitWeights {
-		return nil
+// reader reads base parameters' first values. The files are open only while
+// somebody reads: mapped, they count as the process's memory.
+type reader struct {
+	model *Model
+	files *safetensors.Dir // nil with ReinitWeights
+}
+
+// read opens the weights for the duration of fn, if any of decls is in them.
+func (m *Model) read(decls []nn.Decl, fn func(reader) error) error {
+	ours := func(d nn.Decl) bool { return !d.Added }
+	if m.options.ReinitWeights || !slices.ContainsFunc(decls, ours) {
+		return fn(reader{model: m})
 	}
-	files, err := safetensors.OpenDir(dir)
+	files, err := safetensors.OpenDir(m.dir)
 	if err != nil {
 		return err
 	}
-	m.files = files
-	if err := m.match(); err != nil {
-		return errors.Join(err, m.Close())
+	return errors.Join(fn(reader{m, files}), files.Close())
+}
+
+// value fills dst with a base parameter's first value.
+func (r reader) value(d nn.Decl, dst []float32) error {
+	if r.files == nil {
+		d.Init(job.NewKey(r.model.options.Seed, job.ForInit, job.NameWord(d.Name)), dst)
+		return nil
+	}
+	tensor := r.model.tensors[d.Name]
+	if err := r.files.Float32(tensor, dst); err != nil {
+		return err
+	}
+	for i, x := range dst {
+		if x-x != 0 { // NaN or infinite
+			return fmt.Errorf("tensor %s: element %d is %v", tensor, i, x)
+		}
 	}
 	return nil
 }
 
 // match pairs tensors with parameters and names all that have no partner.
 func (m *Model) match() error {
+	if m.options.ReinitWeights {
+		return nil
+	}
+	return m.read(m.base, func(r reader) error {
+		if err := m.pair(r.files.Tensors()); err != nil {
+			return err
+		}
+		return m.checkTied(r.files)
+	})
+}
+
+// pair finds each parameter's tensor.
+func (m *Model) pair(tensors []safetensors.Info) error {
 	params := map[string]nn.Decl{}
 	for _, d := range m.base {
 		params[d.Name] = d
 	}
 	m.tensors = map[string]string{}
 	var wrong []string
-	for _, t := range m.files.Tensors() {
+	for _, t := range tensors {
 		name := m.arch.Name(t.Name)
 		d, ok := params[name]
 		switch {
@@ -63,23 +98,18 @@ func (m *Model) match() error {
 	if len(wrong) > 0 {
 		return fmt.Errorf("its tensors do not fit config.json: %s", strings.Join(wrong, "; "))
 	}
-	return m.checkTied()
+	return nil
 }
 
 // checkTied compares tensors that a file repeats with what they are copies of.
-func (m *Model) checkTied() error {
-	for _, t := range m.files.Tensors() {
+func (m *Model) checkTied(files *safetensors.Dir) error {
+	for _, t := range files.Tensors() {
 		original := m.tensors[m.arch.Tied(t.Name)]
 		if original == "" {
 			continue
 		}
-		n := 1
-		for _, dim := range t.Shape {
-			n *= dim
-		}
-		a, b := make([]float32, n), make([]float32, n)
-		err := errors.Join(m.files.Float32(t.Name, a), m.files.Float32(original, b))
-		if err != nil {
+		a, b := make([]float32, t.Size()), make([]float32, t.Size())
+		if err := errors.Join(files.Float32(original, b), files.Float32(t.Name, a)); err != nil {
 			return err
 		}
 		if !slices.Equal(a, b) {
@@ -89,41 +119,29 @@ func (m *Model) checkTied() error {
 	return nil
 }
 
-// value fills dst with a base parameter's first value.
-func (m *Model) value(d nn.Decl, dst []float32) error {
-	if m.files == nil {
-		d.Init(job.NewKey(m.options.Seed, job.ForInit, job.NameWord(d.Name)), dst)
-		return nil
-	}
-	if err := m.files.Float32(m.tensors[d.Name], dst); err != nil {
-		return err
-	}
-	for i, x := range dst {
-		if x-x != 0 { // NaN or infinite
-			return fmt.Errorf("tensor %s: element %d is %v", m.tensors[d.Name], i, x)
-		}
-	}
-	return nil
-}
-
-// frozenBuffer returns a base parameter on the device, which all sessions share.
-// scratch is memory for its value.
-func (m *Model) frozenBuffer(d nn.Decl, scratch *[]float32) (compute.Buffer, error) {
+// moveFrozen moves the parameters that are not trained to the device, where all
+// sessions share them.
+func (m *Model) moveFrozen(decls []nn.Decl) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if b, ok := m.buffers[d.Name]; ok {
-		return b, nil
-	}
-	*scratch = slices.Grow((*scratch)[:0], d.Size())[:d.Size()]
-	if err := m.value(d, *scratch); err != nil {
-		return nil, err
-	}
-	b, err := m.compute.BufferFromFlatData(0, *scratch, shapes.Make(dtypes.Float32, d.Shape...))
-	if err != nil {
-		return nil, fmt.Errorf("move %s to the device: %w", d.Name, oneLine{err})
-	}
-	m.buffers[d.Name] = b
-	return b, nil
+	missing := slices.DeleteFunc(slices.Clone(decls), func(d nn.Decl) bool {
+		return m.buffers[d.Name] != nil || d.Key != ""
+	})
+	var scratch []float32
+	return m.read(missing, func(r reader) error {
+		for _, d := range missing {
+			scratch = slices.Grow(scratch[:0], d.Size())[:d.Size()]
+			if err := r.value(d, scratch); err != nil {
+				return err
+			}
+			b, err := m.compute.BufferFromFlatData(0, scratch, shapes.Make(dtypes.Float32, d.Shape...))
+			if err != nil {
+				return fmt.Errorf("move %s to the device: %w", d.Name, oneLine{err})
+			}
+			m.buffers[d.Name] = b
+		}
+		return nil
+	})
 }
 
 // buffer returns a base parameter that a session has moved to the device.

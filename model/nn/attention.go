@@ -10,6 +10,23 @@ import (
 // that a row of padding, which sees nothing, gives numbers and not NaN.
 const hidden = -1e9
 
+// SplitQKV cuts the output [B, T, 3·H·hd] of a map that makes queries, keys and
+// values at once into q, k and v [B, H, T, hd]. Derived gradients would be three
+// tensors of the full size, mostly zeros, and their sum.
+func SplitQKV(qkv *Node, heads int) (q, k, v *Node) {
+	d := qkv.Shape().Dim(2) / 3
+	parts := pullback(qkv, func(x *Node) []*Node {
+		parts := make([]*Node, 3)
+		for i := range parts {
+			parts[i] = SplitHeads(Slice(x, AxisRange(), AxisRange(), AxisRange(i*d, (i+1)*d)), heads)
+		}
+		return parts
+	}, func(_, dy []*Node) *Node {
+		return Concatenate([]*Node{MergeHeads(dy[0]), MergeHeads(dy[1]), MergeHeads(dy[2])}, 2)
+	})
+	return parts[0], parts[1], parts[2]
+}
+
 // SplitHeads turns [B, T, H*hd] into [B, H, T, hd].
 func SplitHeads(x *Node, heads int) *Node {
 	b, t, d := x.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2)
@@ -24,18 +41,18 @@ func MergeHeads(x *Node) *Node {
 
 // CausalMask returns what Attention adds to scores [B, H, T, lead+T]: 0 for the
 // lead keys in front and for tokens (mask, int32 [B, T], is 1) up to the one that
-// looks, a large negative number otherwise. Its shape is [B, 1, T, lead+T].
+// looks, large negative numbers otherwise. Its shape is [B, 1, T, lead+T].
 func CausalMask(mask *Node, lead int) *Node {
 	g, b, t := mask.Graph(), mask.Shape().Dim(0), mask.Shape().Dim(1)
 	square := shapes.Make(dtypes.Int32, 1, 1, t, lead+t)
-	row, column := Iota(g, square, 2), AddScalar(Iota(g, square, 3), int32(-lead))
-	token := Reshape(mask, b, 1, 1, t)
+	past := LessOrEqual(AddScalar(Iota(g, square, 3), int32(-lead)), Iota(g, square, 2))
+	causal := Where(past, Scalar(g, dtypes.Float32, 0), Scalar(g, dtypes.Float32, hidden))
+	padding := MulScalar(ConvertDType(AddScalar(mask, int32(-1)), dtypes.Float32), -hidden)
 	if lead > 0 {
-		token = Concatenate([]*Node{OnesLike(Reshape(BroadcastToDims(Scalar(g, dtypes.Int32, 1), b, lead), b, 1, 1, lead)), token}, 3)
+		front := Zeros(g, shapes.Make(dtypes.Float32, b, lead))
+		padding = Concatenate([]*Node{front, padding}, 1)
 	}
-	seen := LogicalAnd(BroadcastToDims(LessOrEqual(column, row), b, 1, t, lead+t),
-		BroadcastToDims(GreaterThan(token, ScalarZero(g, dtypes.Int32)), b, 1, t, lead+t))
-	return Where(seen, Scalar(g, dtypes.Float32, 0), Scalar(g, dtypes.Float32, hidden))
+	return Add(causal, Reshape(padding, b, 1, 1, lead+t))
 }
 
 // Attention returns softmax(scale·q·kᵀ + bias)·v for q [B, H, T, hd], k and v
@@ -51,6 +68,10 @@ func Attention(q, k, v, bias *Node, scale float64) *Node {
 // softmax over the last axis. GoMLX's own becomes a fused operation on the Go
 // backend, which in training is computed beside its parts, not instead of them.
 func softmax(x *Node) *Node {
-	e := Exp(Sub(x, StopGradient(ReduceAndKeep(x, ReduceMax, -1))))
-	return Div(e, ReduceAndKeep(e, ReduceSum, -1))
+	return pullback(x, func(x *Node) []*Node {
+		e := Exp(Sub(x, StopGradient(ReduceAndKeep(x, ReduceMax, -1))))
+		return []*Node{Div(e, ReduceAndKeep(e, ReduceSum, -1))}
+	}, func(y, dy []*Node) *Node {
+		return Mul(y[0], Sub(dy[0], ReduceAndKeep(Mul(y[0], dy[0]), ReduceSum, -1)))
+	})[0]
 }

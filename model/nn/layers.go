@@ -19,9 +19,20 @@ func LayerNorm(p Params, x *Node, epsilon float64) *Node {
 	d := x.Shape().Dim(-1)
 	gain := ExpandLeft(p.Vector("weight", One, d), x.Rank())
 	bias := ExpandLeft(p.Vector("bias", Zero, d), x.Rank())
-	c := Sub(x, mean(x))
-	scale := Inverse(Sqrt(AddScalar(mean(Mul(c, c)), epsilon)))
-	return Add(Mul(Mul(c, scale), gain), bias)
+	return Add(Mul(standardize(x, epsilon), gain), bias)
+}
+
+// standardize gives each row of x mean 0 and variance 1.
+func standardize(x *Node, epsilon float64) *Node {
+	var scale *Node // [..., 1]
+	return pullback(x, func(x *Node) []*Node {
+		c := Sub(x, mean(x))
+		scale = Inverse(Sqrt(AddScalar(mean(Mul(c, c)), epsilon)))
+		return []*Node{Mul(c, scale)}
+	}, func(y, dy []*Node) *Node {
+		along := Mul(y[0], mean(Mul(y[0], dy[0])))
+		return Mul(scale, Sub(Sub(dy[0], mean(dy[0])), along))
+	})[0]
 }
 
 // mean returns the mean over the last axis, which stays with length 1.
