@@ -1,0 +1,23 @@
+// Package ask asks models: what is the loss on a job's held-out part, how does a
+// text go on. It takes a base model alone or with what a job trained in it.
+//
+// # How
+//
+// An Asker is one session of package model. A method starts from the base model
+// itself (LoRA's B is zero), so one session, with the programs that it compiled,
+// answers for the base and for every adapter that SetTrainables puts into it.
+//
+// The held-out loss runs the program of the gradient, in the job's own batches,
+// and adds up as a training step does: it is the number that a run of the same
+// recipe reports, to the last digit.
+//
+// # Failure
+//
+// An adapter that does not fit the model is refused with the names of its tensors,
+// before anything is changed. A loss that is no number is an error.
+//
+// # Who decides
+//
+// The recipe says which examples are held out and how they stand in batches; the
+// directory of an adapter says what was trained.
+package ask
