@@ -31,12 +31,13 @@ type Entry struct {
 }
 
 // Submit makes a job known, or more of it: fields that are empty stay as they
-// are, and what is known does not change. A job that has ended is reopened.
+// are, and what names the job does not change. A job that has ended is reopened.
 type Submit struct {
 	Spec     json.RawMessage `json:"spec,omitempty"`
 	Identity string          `json:"identity,omitempty"`
 	DataHash string          `json:"data_hash,omitempty"`
 	BaseHash string          `json:"base_hash,omitempty"`
+	Params   json.RawMessage `json:"params,omitempty"` // the trainables, as manifests list them
 	Steps    uint64          `json:"steps,omitempty"`
 	Store    string          `json:"store,omitempty"`
 	Drills   []job.Drill     `json:"drills,omitempty"`

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -128,12 +127,11 @@ func (j *Job) apply(e Entry) error {
 	return nil
 }
 
-// submit adds what is new. A running job cannot become another one.
+// submit adds what is new. A job cannot become another one; its spec may change
+// in what is not part of its identity.
 func (j *Job) submit(s Submit) error {
 	old := j.Info
 	switch {
-	case len(old.Spec) > 0 && len(s.Spec) > 0 && !bytes.Equal(old.Spec, s.Spec):
-		return fmt.Errorf("it was submitted with another spec: %w", ErrVoid)
 	case changes(old.Identity, s.Identity), changes(old.DataHash, s.DataHash), changes(old.BaseHash, s.BaseHash):
 		return fmt.Errorf("it was submitted with another identity: %w", ErrVoid)
 	case old.Steps > 0 && s.Steps > 0 && old.Steps != s.Steps:
@@ -152,6 +150,9 @@ func (j *Job) submit(s Submit) error {
 	fill(&j.Info.BaseHash, s.BaseHash)
 	fill(&j.Info.Store, s.Store)
 	j.Info.Steps = max(j.Info.Steps, s.Steps)
+	if len(s.Params) > 0 {
+		j.Info.Params = s.Params
+	}
 	if len(s.Drills) > 0 {
 		j.Info.Drills = s.Drills
 	}

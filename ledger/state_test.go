@@ -67,7 +67,8 @@ func TestEntryThatFitsIsAppliedAndAnotherIsVoid(t *testing.T) {
 		void   bool
 	}{
 		{"the same submission again", nil, Entry{Submit: &Submit{Spec: json.RawMessage(`{"lanes":8}`), Steps: 20}}, false},
-		{"a submission with another spec", nil, Entry{Submit: &Submit{Spec: json.RawMessage(`{"lanes":4}`)}}, true},
+		{"a submission with another spec of the same identity", nil, Entry{Submit: &Submit{Spec: json.RawMessage(`{"nodes":4}`), Identity: "i"}}, false},
+		{"a submission with another identity", nil, Entry{Submit: &Submit{Identity: "k"}}, true},
 		{"a submission with other data", nil, Entry{Submit: &Submit{DataHash: "other"}}, true},
 		{"a submission with other steps", nil, Entry{Submit: &Submit{Steps: 21}}, true},
 		{"a second claim", nil, Entry{Claim: &Claim{Incarnation: 2}}, true},

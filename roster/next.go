@@ -55,8 +55,8 @@ const patience = 2
 // The rules, in this order:
 //
 //  1. While no member of cur is there, Nodes ready nodes make a forced roster
-//     (or MinNodes after Grace; or, where a whole roster was lost, all that are
-//     left, after Grace and once nobody is warming up).
+//     (or MinNodes after Grace, once nobody is warming up; where a whole roster
+//     was lost and there is no MinNodes, as many as are left).
 //  2. If all members that are there have finished, no roster is needed.
 //  3. A member that is lost (its connection broke, or it is silent; for less long
 //     if another member blames it) is left out by a forced roster at once.
@@ -172,7 +172,7 @@ func (v *view) begin() (Roster, string) {
 	}
 	switch {
 	case len(ready) >= want:
-	case len(ready) < least || v.policy.MinNodes == 0 && v.warming() || v.now.Sub(latest(ready)) < v.policy.Grace:
+	case len(ready) < least || v.warming() || v.now.Sub(latest(ready)) < v.policy.Grace:
 		return v.cur, fmt.Sprintf("%d of %d nodes are ready", len(ready), want)
 	}
 	why := fmt.Sprintf("%d of %d nodes are ready", len(ready), want)

@@ -1,0 +1,200 @@
+package coordinator
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"carillon/job"
+	"carillon/ledger"
+	"carillon/roster"
+)
+
+// decide looks at all that the leader knows and proposes what follows from it.
+func (c *Coordinator) decide(ctx context.Context, j *ledger.Job) {
+	c.record()
+	if j.End != nil {
+		return
+	}
+	l := c.leading()
+	c.mu.Lock()
+	now := time.Now()
+	beats := slices.DeleteFunc(c.beats(), func(b roster.Beat) bool { return c.refusal(j, c.nodes[b.ID].beat) != "" })
+	e := c.entry(j)
+	c.mu.Unlock()
+	if e == nil && j.Incarnation > 0 {
+		e = c.nextRoster(now, j, l, beats)
+	}
+	if e == nil {
+		return
+	}
+	if ok := c.propose(ctx, j.ID, *e); ok && e.Drill != nil {
+		c.log.Info("drill", "drill", e.Drill.String())
+		c.cfg.Kill()
+	}
+}
+
+// entry is the first thing to agree on before any roster, or nil. c.mu is held.
+func (c *Coordinator) entry(j *ledger.Job) *ledger.Entry {
+	if e := c.end(j); e != nil {
+		return &ledger.Entry{End: e}
+	}
+	if p := c.probe(j); p != nil {
+		return &ledger.Entry{Probe: p}
+	}
+	if d := c.drill(j); d != nil {
+		return &ledger.Entry{Drill: d}
+	}
+	if c.allLeave(j) {
+		return &ledger.Entry{Stop: &ledger.Stop{Reason: "every node is leaving"}}
+	}
+	return nil
+}
+
+// nextRoster asks the rule, and makes its answer an entry. What it waits for is
+// shown in the status.
+func (c *Coordinator) nextRoster(now time.Time, j *ledger.Job, l *leading, beats []roster.Beat) *ledger.Entry {
+	s, err := c.spec.of(j)
+	if err != nil {
+		return nil // only the job's name is known yet
+	}
+	next, reason := roster.Next(now, j.Roster, beats, c.policy(j, s))
+	c.mu.Lock()
+	l.waiting = reason
+	c.mu.Unlock()
+	if next.Number == j.Roster.Number {
+		return nil
+	}
+	c.log.Info("roster", job.KeyRoster, next.Number.String(), "kind", next.Kind, "reason", reason)
+	return &ledger.Entry{Roster: &next}
+}
+
+// record writes the records that are due.
+func (c *Coordinator) record() {
+	l := c.leading()
+	if l.journal == nil && !c.openJournal(l) {
+		return
+	}
+	c.mu.Lock()
+	due := l.records.next(time.Now())
+	c.mu.Unlock()
+	if len(due) == 0 {
+		return
+	}
+	written, err := l.journal.append(due)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.trouble(l, "metrics", err)
+	l.records.wrote(written)
+}
+
+func (c *Coordinator) openJournal(l *leading) bool {
+	journal, err := openJournal(filepath.Join(c.cfg.OutputDir, "metrics.jsonl"))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.trouble(l, "metrics", err)
+	if err != nil {
+		return false
+	}
+	l.journal = journal
+	l.records.wrote(journal.step)
+	return true
+}
+
+// trouble notes what goes wrong, or that it does not any more. It is tried
+// again, and logged once. c.mu is held.
+func (c *Coordinator) trouble(l *leading, about string, err error) {
+	if err == nil {
+		delete(l.troubles, about)
+		return
+	}
+	if _, known := l.troubles[about]; !known {
+		c.log.Error(about, "error", err)
+	}
+	l.troubles[about] = fmt.Sprintf("%s: %v", about, err)
+}
+
+// end says that the job is over, or nil. c.mu is held.
+func (c *Coordinator) end(j *ledger.Job) *ledger.End {
+	l := c.lead
+	if l.alarm != "" {
+		return &ledger.End{Error: l.alarm}
+	}
+	for _, id := range c.sorted() {
+		s := c.nodes[id]
+		if s.beat.Error != "" && (len(j.Roster.Members) == 0 || j.Roster.Has(id)) {
+			return &ledger.End{Error: fmt.Sprintf("%s: %s", id, s.beat.Error)}
+		}
+	}
+	switch {
+	case !l.opened:
+		return nil
+	case j.Info.Steps > 0 && l.saved >= j.Info.Steps:
+		return &ledger.End{Step: l.saved}
+	case j.Stop != nil && c.allDone(j):
+		return &ledger.End{Step: l.saved}
+	}
+	return nil
+}
+
+// allDone says of a job that was asked to stop whether nothing more will come:
+// every member's last state is saved, or nobody is left. c.mu is held.
+func (c *Coordinator) allDone(j *ledger.Job) bool {
+	now, finished := time.Now(), len(j.Roster.Members) > 0
+	for _, m := range j.Roster.Members {
+		s := c.nodes[m.ID]
+		finished = finished && s != nil && s.beat.Finished && s.beat.Step <= c.lead.saved
+	}
+	return finished || !slices.ContainsFunc(c.sorted(), func(id job.NodeID) bool { return c.alive(now, id) })
+}
+
+// probe fixes the kind of backend, by the first that was measured. c.mu is held.
+func (c *Coordinator) probe(j *ledger.Job) *ledger.Probe {
+	if j.Probe.Probe != "" {
+		return nil
+	}
+	for _, id := range c.sorted() {
+		if b := c.nodes[id].beat; b.Probe != "" {
+			return &ledger.Probe{Probe: b.Probe, Node: id, Host: b.Host}
+		}
+	}
+	return nil
+}
+
+// drill is the one that is due on the leader, or nil: the step before is done, so
+// that it dies in the middle of the drill's step. c.mu is held.
+func (c *Coordinator) drill(j *ledger.Job) *job.Drill {
+	step := uint64(0)
+	for _, s := range c.nodes {
+		step = max(step, s.beat.Step)
+	}
+	for _, d := range j.Info.Drills {
+		if d.Kind == job.Kill && d.Target == job.Coordinator && d.Step <= step+1 && step > 0 && !slices.Contains(j.Fired, d) {
+			return &d
+		}
+	}
+	return nil
+}
+
+// allLeave says whether nobody would be left of the roster. c.mu is held.
+func (c *Coordinator) allLeave(j *ledger.Job) bool {
+	if j.Stop != nil || len(j.Roster.Members) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(j.Roster.Members, func(m roster.Member) bool {
+		s := c.nodes[m.ID]
+		return s == nil || !s.beat.Leaving || s.beat.Finished
+	})
+}
+
+// sorted are the ids of all nodes, in order. c.mu is held.
+func (c *Coordinator) sorted() []job.NodeID {
+	ids := make([]job.NodeID, 0, len(c.nodes))
+	for id := range c.nodes {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}

@@ -1,0 +1,227 @@
+package coordinator
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"carillon/job"
+	"carillon/ledger"
+	"carillon/roster"
+	"carillon/wire"
+)
+
+// The verbs that the leader answers. All may be asked twice.
+const (
+	VerbSubmit = "submit" // wire.JobInfo -> wire.JobInfo as agreed on
+	VerbStatus = "status" // -> Status
+	VerbStop   = "stop"   // a reason, as text -> nothing
+)
+
+// agreePatience bounds the agreement on a request.
+const agreePatience = 4 * time.Second
+
+// The phases of a job.
+const (
+	PhaseIdle     = "idle"    // no job was submitted
+	PhaseWaiting  = "waiting" // for nodes
+	PhaseTraining = "training"
+	PhaseStopping = "stopping" // the end was asked for
+	PhaseEnded    = "ended"    // and all is saved
+	PhaseFailed   = "failed"   // it cannot go on
+)
+
+// Status is what people want to know of a job.
+type Status struct {
+	Version    int              `json:"version"`
+	Job        job.ID           `json:"job"`
+	Phase      string           `json:"phase"`
+	Step       uint64           `json:"step"`             // the highest that a node has done
+	Steps      uint64           `json:"steps"`            // of the whole job
+	Record     *wire.StepRecord `json:"record,omitempty"` // the newest
+	Recorded   uint64           `json:"recorded"`         // metrics.jsonl ends with this step
+	Roster     roster.Roster    `json:"roster"`
+	Waiting    string           `json:"waiting,omitempty"` // what the next roster waits for
+	Advice     string           `json:"advice,omitempty"`
+	Rosters    []ledger.Change  `json:"rosters"` // the last ones, oldest first
+	Members    []Member         `json:"members"` // all nodes, members and others
+	Leader     Leader           `json:"leader"`
+	Saved      uint64           `json:"saved_step"` // what HEAD names
+	Generation uint64           `json:"generation"`
+	Fired      []job.Drill      `json:"fired"` // drills on coordinators
+	Errors     []string         `json:"errors"`
+	End        *ledger.End      `json:"end,omitempty"`
+}
+
+// Member is a node in a Status.
+type Member struct {
+	ID     job.NodeID       `json:"id"`
+	Name   string           `json:"name"`
+	Host   string           `json:"host"`
+	PID    int              `json:"pid"`
+	State  string           `json:"state"` // one word
+	Rank   int              `json:"rank"`  // -1: outside the roster
+	Lanes  []int            `json:"lanes"`
+	Roster job.RosterNumber `json:"roster"` // the one it stands in
+	Step   uint64           `json:"step"`
+	Silent float64          `json:"silent_seconds"`
+	Error  string           `json:"error,omitempty"`
+}
+
+// Leader is who answered.
+type Leader struct {
+	ID    string  `json:"id"`
+	PID   int     `json:"pid"`
+	NATS  string  `json:"nats"`
+	Term  uint64  `json:"term"`
+	Since float64 `json:"since_seconds"`
+}
+
+// status answers VerbStatus.
+func (c *Coordinator) status([]byte) ([]byte, error) {
+	term, j := c.ledger.Term(), c.job()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lead == nil || c.lead.term != term {
+		return nil, &wire.NotLeader{Addr: c.leaderAddr()}
+	}
+	return json.Marshal(c.describe(time.Now(), j))
+}
+
+// describe makes a Status. c.mu is held.
+func (c *Coordinator) describe(now time.Time, j *ledger.Job) Status {
+	l := c.lead
+	s := Status{
+		Version: wire.Version, Phase: PhaseIdle, Record: l.records.last, Recorded: l.records.written,
+		Waiting: l.waiting, Saved: l.saved, Members: c.members(now, j),
+		Leader: Leader{ID: c.cfg.ID, PID: os.Getpid(), NATS: c.hub.Addr(), Term: l.term, Since: now.Sub(l.since).Seconds()},
+	}
+	for _, m := range s.Members {
+		s.Step = max(s.Step, m.Step)
+		if m.Error != "" {
+			s.Errors = append(s.Errors, fmt.Sprintf("%s: %s", m.ID, m.Error))
+		}
+	}
+	for _, t := range l.troubles {
+		s.Errors = append(s.Errors, t)
+	}
+	slices.Sort(s.Errors)
+	if j == nil {
+		return s
+	}
+	s.Job, s.Phase, s.Steps, s.Generation = j.ID, phase(j), j.Info.Steps, j.Generation
+	s.Roster, s.Rosters, s.Fired, s.End = j.Roster, j.History, j.Fired, j.End
+	if spec, err := c.spec.of(j); err == nil {
+		s.Advice = roster.Advice(spec.Lanes, len(j.Roster.Members))
+	}
+	return s
+}
+
+func phase(j *ledger.Job) string {
+	switch {
+	case j.End != nil && j.End.Error != "":
+		return PhaseFailed
+	case j.End != nil:
+		return PhaseEnded
+	case j.Stop != nil:
+		return PhaseStopping
+	case len(j.Roster.Members) > 0:
+		return PhaseTraining
+	}
+	return PhaseWaiting
+}
+
+// members describes all nodes: the roster's in rank order, then the others.
+// c.mu is held.
+func (c *Coordinator) members(now time.Time, j *ledger.Job) []Member {
+	var out []Member
+	for _, id := range c.sorted() {
+		s := c.nodes[id]
+		m := Member{
+			ID: id, Name: s.beat.Name, Host: s.beat.Host, PID: s.beat.PID, State: s.beat.State, Rank: -1,
+			Roster: s.beat.Roster, Step: s.beat.Step, Silent: now.Sub(s.seen).Seconds(), Error: s.beat.Error,
+		}
+		if j != nil {
+			if m.Rank = j.Roster.Rank(id); m.Rank >= 0 {
+				m.Lanes = j.Roster.Members[m.Rank].Lanes
+			}
+		}
+		switch {
+		case s.beat.Leaving && m.Rank < 0:
+			m.State = "left"
+		case !c.alive(now, id):
+			m.State = "lost"
+		}
+		out = append(out, m)
+	}
+	slices.SortStableFunc(out, func(a, b Member) int { return cmp.Compare(uint(a.Rank), uint(b.Rank)) })
+	return out
+}
+
+// submit answers VerbSubmit: it makes a job known, or more of it.
+func (c *Coordinator) submit(payload []byte) ([]byte, error) {
+	var i wire.JobInfo
+	if err := json.Unmarshal(payload, &i); err != nil {
+		return nil, fmt.Errorf("submission: %w", err)
+	}
+	if len(i.Spec) > 0 {
+		if _, err := job.DecodeSpec(i.Spec); err != nil {
+			return nil, err
+		}
+	}
+	before := c.job()
+	if before != nil && before.ID != i.ID && before.End == nil {
+		return nil, fmt.Errorf("job %s is not over; stop it before you submit %s", before.ID, i.ID)
+	}
+	s := &ledger.Submit{Spec: i.Spec, Identity: i.Identity, DataHash: i.DataHash, BaseHash: i.BaseHash, Params: i.Params, Steps: i.Steps, Store: i.Store, Drills: i.Drills}
+	if err := c.agree(ledger.Entry{Job: i.ID, Submit: s}); err != nil {
+		return nil, err
+	}
+	c.renew(before)
+	return json.Marshal(infoOf(c.job()))
+}
+
+// renew forgets the nodes of the job before, if that was another one, or one that
+// had ended and begins again.
+func (c *Coordinator) renew(before *ledger.Job) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lead == nil {
+		return
+	}
+	if before == nil || before.End != nil {
+		clear(c.nodes)
+		c.lead.alarm, c.lead.plans, c.lead.opened = "", plans{}, false
+	}
+	c.lead.nudge()
+}
+
+// stop answers VerbStop: the job ends after the step under way, with a checkpoint.
+func (c *Coordinator) stop(payload []byte) ([]byte, error) {
+	j := c.job()
+	if j == nil || j.End != nil {
+		return nil, nil
+	}
+	return nil, c.agree(ledger.Entry{Job: j.ID, Stop: &ledger.Stop{Reason: string(payload)}})
+}
+
+// agree adds an entry to the ledger on request.
+func (c *Coordinator) agree(e ledger.Entry) error {
+	ctx, cancel := context.WithTimeout(context.Background(), agreePatience)
+	defer cancel()
+	if c.ledger.Term() == 0 {
+		return &wire.NotLeader{Addr: c.leaderAddr()}
+	}
+	e.Time = time.Now().UTC()
+	err := c.ledger.Propose(ctx, e)
+	c.poke()
+	if errors.Is(err, ledger.ErrNotLeader) {
+		return &wire.NotLeader{} // who leads now is not known yet
+	}
+	return err
+}
