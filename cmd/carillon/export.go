@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"carillon/checkpoint"
+	"carillon/export"
+	"carillon/job"
+	"carillon/objstore"
+	"carillon/objstore/dir"
+)
+
+// exportFlags are the flags of export.
+type exportFlags struct{ run, job, base, out string }
+
+func exportCommand() *cobra.Command {
+	var f exportFlags
+	cmd := &cobra.Command{
+		Use:   "export --run OUTPUT_DIR [--out DIR]",
+		Short: "Makes a PEFT or Hugging Face directory of a run's newest checkpoint",
+		Long: `Makes a directory that others can load of a run's newest checkpoint: a PEFT adapter
+of method lora, a Hugging Face model of method full. It prints the SHA-256 of the
+weights, which depends on the job alone, never on where or when it ran.`,
+		Args: arguments(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.do(cmd) },
+	}
+	cmd.Flags().StringVar(&f.run, "run", "", "the run's output_dir, a `directory`")
+	cmd.Flags().StringVar(&f.job, "job", "", "the job's `id`, if the store has several")
+	cmd.Flags().StringVar(&f.base, "base", "", "the base model's `directory`, if it is no longer where the recipe had it")
+	cmd.Flags().StringVar(&f.out, "out", "", "the `directory` to make (default adapter or model in the run's)")
+	return cmd
+}
+
+func (f exportFlags) do(cmd *cobra.Command) error {
+	if err := required(cmd, "run"); err != nil {
+		return err
+	}
+	path := filepath.Join(f.run, "store")
+	if _, err := os.Stat(path); err != nil {
+		return fmt.Errorf("--run %s has no store of checkpoints: %w", f.run, err)
+	}
+	store, err := dir.Open(path)
+	if err != nil {
+		return err
+	}
+	m, err := f.newest(cmd.Context(), store, path)
+	if err != nil {
+		return err
+	}
+	out, err := f.target(m)
+	if err != nil {
+		return err
+	}
+	r, err := export.FromStore(cmd.Context(), store, m.Job, out, f.base)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: step %d, sha256 %s\n", out, r.Step, r.SHA256)
+	return err
+}
+
+// newest returns the newest checkpoint of the job that is meant.
+func (f exportFlags) newest(ctx context.Context, store objstore.Store, path string) (checkpoint.Manifest, error) {
+	id := job.ID(f.job)
+	if id == "" {
+		var err error
+		if id, err = onlyJob(ctx, store, path); err != nil {
+			return checkpoint.Manifest{}, err
+		}
+	}
+	m, err := checkpoint.Latest(ctx, store, id)
+	if errors.Is(err, objstore.ErrNotExist) {
+		return m, fmt.Errorf("%s: job %s has saved nothing yet", path, id)
+	}
+	return m, err
+}
+
+// onlyJob returns the job that a store has: the only one.
+func onlyJob(ctx context.Context, store objstore.Store, path string) (job.ID, error) {
+	var ids []string
+	err := store.List(ctx, "", func(key string) error {
+		if id, _, _ := strings.Cut(key, "/"); key == checkpoint.HeadKey(job.ID(id)) {
+			ids = append(ids, id)
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case len(ids) == 0:
+		return "", fmt.Errorf("%s: no job has saved anything in it", path)
+	case len(ids) > 1:
+		return "", fmt.Errorf("%s has %d jobs; choose one by --job: %s", path, len(ids), strings.Join(ids, ", "))
+	}
+	return job.ID(ids[0]), nil
+}
+
+// target returns the directory to make.
+func (f exportFlags) target(m checkpoint.Manifest) (string, error) {
+	if f.out != "" {
+		return f.out, nil
+	}
+	var spec job.Spec
+	if err := json.Unmarshal(m.Spec, &spec); err != nil {
+		return "", fmt.Errorf("checkpoint %s: its spec: %w", m.Name(), err)
+	}
+	if spec.Method == "full" {
+		return filepath.Join(f.run, "model"), nil
+	}
+	return filepath.Join(f.run, "adapter"), nil
+}
