@@ -1,0 +1,102 @@
+// Package asktest makes tiny models to ask: whole Hugging Face and PEFT directories
+// with random weights, in a few milliseconds.
+package asktest
+
+import (
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"carillon/backend"
+	"carillon/export"
+	"carillon/job"
+	"carillon/model"
+	"carillon/safetensors"
+	"carillon/tokenizer"
+)
+
+// Vocab is the vocabulary of the model that Base makes.
+const Vocab = 260
+
+// config is the smallest that has everything.
+const config = `{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "vocab_size": 260, "n_embd": 16, "n_head": 2,
+"n_layer": 1, "n_positions": 64, "n_inner": null, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-05,
+"initializer_range": 0.02, "tie_word_embeddings": true, "bos_token_id": 259, "eos_token_id": 259}`
+
+// Base makes dir a GPT-2 of a few thousand parameters with a tokenizer.
+func Base(be *backend.Backend, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o644); err != nil {
+		return err
+	}
+	tok, err := tokenizer.TrainBPE(text(), Vocab, []string{"<|endoftext|>"})
+	if err != nil {
+		return err
+	}
+	if err := tok.Write(dir); err != nil {
+		return err
+	}
+	return weights(be, dir)
+}
+
+func text() iter.Seq[string] {
+	return slices.Values([]string{strings.Repeat("the bell rings in the morning and the thing is rung again\n", 4)})
+}
+
+// weights writes the random weights that a recipe with reinit_weights starts from.
+func weights(be *backend.Backend, dir string) error {
+	tensors, err := tensorsOf(be, dir, model.Options{ReinitWeights: true, Seed: 1}, job.Spec{Method: "full", Seed: 1})
+	if err != nil {
+		return err
+	}
+	f, err := os.Create(filepath.Join(dir, safetensors.SingleFile))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return safetensors.Write(f, safetensors.F32, tensors)
+}
+
+// Adapter makes dir a LoRA adapter of the model in base that changes what it says.
+func Adapter(be *backend.Backend, base, dir string) error {
+	spec := job.Spec{Method: "lora", Seed: 2, LoRA: &job.LoRA{R: 2, LoraAlpha: 64, TargetModules: []string{"c_attn", "c_fc"}, Bias: "none"}}
+	tensors, err := tensorsOf(be, base, model.Options{}, spec)
+	if err != nil {
+		return err
+	}
+	for _, t := range tensors {
+		if strings.HasSuffix(t.Name, "lora_B.weight") { // zero so far
+			for i := range t.Data {
+				t.Data[i] = float32(i%5-2) / 4
+			}
+		}
+	}
+	_, err = export.Adapter(dir, export.AdapterInfo{Base: base, Spec: spec, FanInFanOut: true}, tensors)
+	return err
+}
+
+// tensorsOf returns what a method trains in a model, as it is before the first step.
+func tensorsOf(be *backend.Backend, dir string, opts model.Options, spec job.Spec) ([]safetensors.Tensor, error) {
+	m, err := model.Load(be, dir, opts)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	s, err := m.Train(spec)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	defer s.Close()
+	flat := s.Initial()
+	var tensors []safetensors.Tensor
+	for _, p := range s.Params() {
+		n := safetensors.Info{Shape: p.Shape}.Size()
+		tensors = append(tensors, safetensors.Tensor{Name: p.Name, Shape: p.Shape, Data: flat[p.Offset:][:n]})
+	}
+	return tensors, nil
+}
