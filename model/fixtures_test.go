@@ -17,9 +17,9 @@ type fixture struct {
 	t       testing.TB
 	tensors map[string][]uint32 // the four bytes of each element
 	facts   struct {
-		LossSum float64    `json:"loss_sum"`
-		Noise   [][]any    `json:"-"`
-		Train   trainFacts `json:"train"`
+		LossSum float64             `json:"loss_sum"`
+		Noise   map[string][][2]int `json:"gradient_is_only_noise"`
+		Train   trainFacts          `json:"train"`
 	}
 }
 

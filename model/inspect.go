@@ -1,28 +1,76 @@
 package model
 
 import (
+	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"carillon/backend"
+	"carillon/job"
+	"carillon/methods"
 )
 
-// Dimensions are the sizes that decide how much memory a model takes.
-type Dimensions struct{ Width, Depth, Heads int }
+// Facts are what is known of a base model and a method without running either.
+type Facts struct {
+	Config
+	Hash                [sha256.Size]byte // the base hash
+	Width, Depth, Heads int
+	Trainables          []Param // of the method, in flat order
+	TrainableSize       int     // their elements
+}
 
-// Inspect reads what can be known of a directory without a compute backend: its
-// configuration (all but the number of parameters) and its base hash.
-func Inspect(dir string, opts Options) (c Config, d Dimensions, hash [sha256.Size]byte, err error) {
-	data, err := os.ReadFile(filepath.Join(dir, "config.json"))
+// Inspect reads the facts of a spec's base model and method. Weights are hashed,
+// not read.
+func Inspect(ctx context.Context, spec job.Spec) (Facts, error) {
+	f, err := inspect(ctx, spec)
 	if err != nil {
-		return c, d, hash, fmt.Errorf("base model %s: %w", dir, err)
+		return Facts{}, fmt.Errorf("base model %s: %w", spec.BaseModel, err)
 	}
-	kind, arch, err := parseConfig(data)
+	return f, nil
+}
+
+func inspect(ctx context.Context, spec job.Spec) (f Facts, err error) {
+	data, err := os.ReadFile(filepath.Join(spec.BaseModel, "config.json"))
 	if err != nil {
-		return c, d, hash, fmt.Errorf("base model %s: config.json: %w", dir, err)
+		return f, err
 	}
-	c = Config{Type: kind, Vocab: arch.Vocab(), Context: arch.Context()}
-	d.Width, d.Depth, d.Heads = arch.Dimensions()
-	hash, err = hashDir(dir, opts)
-	return c, d, hash, err
+	var arch architecture
+	if f.Type, arch, err = parseConfig(data); err != nil {
+		return f, fmt.Errorf("config.json: %w", err)
+	}
+	f.Vocab, f.Context = arch.Vocab(), arch.Context()
+	f.Width, f.Depth, f.Heads = arch.Dimensions()
+	if f.Hash, err = hashDir(spec.BaseModel, Options{ReinitWeights: spec.ReinitWeights, Seed: spec.Seed}); err != nil {
+		return f, err
+	}
+	return f, f.declare(ctx, arch, spec)
+}
+
+// declare lists the parameters. It takes a backend to build a graph at all; the
+// Go one is always there, and nothing is run on it.
+func (f *Facts) declare(ctx context.Context, arch architecture, spec job.Spec) error {
+	be, err := backend.Open(ctx, backend.Options{Name: backend.Go})
+	if err != nil {
+		return err
+	}
+	defer be.Close()
+	method, err := methods.New(spec)
+	if err != nil {
+		return err
+	}
+	decls, linears, err := declare(be.Compute(), arch, method)
+	if err = errors.Join(err, method.Check(linears)); err != nil {
+		return err
+	}
+	var s Session
+	s.addParams(decls)
+	f.Trainables, f.TrainableSize = s.params, s.size
+	base, _, err := declare(be.Compute(), arch, frozen{})
+	for _, d := range base {
+		f.Parameters += d.Size()
+	}
+	return err
 }
