@@ -24,7 +24,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case err == nil:
 		return 0
 	case errors.As(err, &wrong):
-		fmt.Fprintf(stderr, "carillon: %v (carillon help %s says more)\n", err, wrong.verb)
+		fmt.Fprintf(stderr, "carillon: %v (carillon %s says more)\n", err, strings.TrimSpace("help "+wrong.verb))
 		return 2
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		fmt.Fprintln(stderr, "carillon: interrupted")
@@ -53,7 +53,7 @@ func root() *cobra.Command {
 
 // group is a command that only has verbs of its own.
 func group(use, short string) *cobra.Command {
-	cmd := &cobra.Command{Use: use, Short: short}
+	cmd := &cobra.Command{Use: use, Short: short, SuggestionsMinimumDistance: 2}
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return nil

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"carillon/ask/asktest"
+	"carillon/backend"
+	"carillon/checkpoint"
+	"carillon/export"
+	"carillon/job"
+	"carillon/objstore/dir"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"carillon": main})
+}
+
+// TestScripts runs the program as a user does, in processes of its own.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "script"),
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"tiny":  tiny,
+			"saved": saved,
+			"cut":   cut,
+			"exits": exits,
+		},
+	})
+}
+
+// tiny BASE ADAPTER makes a small model and an adapter of it.
+func tiny(ts *testscript.TestScript, _ bool, args []string) {
+	be, err := backend.Open(context.Background(), backend.Options{Name: backend.Go})
+	ts.Check(err)
+	defer be.Close()
+	base, adapter := ts.MkAbs(args[0]), ts.MkAbs(args[1])
+	ts.Check(asktest.Base(be, base))
+	ts.Check(asktest.Adapter(be, base, adapter))
+}
+
+// saved RUN JOB leaves what a run does: the adapter of tiny, saved after step 7.
+func saved(ts *testscript.TestScript, _ bool, args []string) {
+	store, err := dir.Open(ts.MkAbs(filepath.Join(args[0], "store")))
+	ts.Check(err)
+	m, state, err := checkpointOf(job.ID(args[1]), ts.MkAbs("adapter"), ts.MkAbs("base"))
+	ts.Check(err)
+	ctx := context.Background()
+	head, err := checkpoint.Claim(ctx, store, m.Job, 1)
+	ts.Check(err)
+	m.Incarnation, m.Size = head.Incarnation, int64(len(state))
+	for i, r := range checkpoint.Ranges(m.Size) {
+		sum, err := checkpoint.PutChunk(ctx, store, m.Job, m.Generation, m.Step, state[r.From:r.To])
+		ts.Check(err)
+		m.Chunks = append(m.Chunks, checkpoint.Chunk{Index: i, SHA256: sum, Size: r.To - r.From})
+	}
+	_, err = checkpoint.Commit(ctx, store, head, m)
+	ts.Check(err)
+}
+
+// checkpointOf makes a checkpoint of an adapter.
+func checkpointOf(id job.ID, adapter, base string) (checkpoint.Manifest, []byte, error) {
+	info, tensors, err := export.Open(adapter)
+	if err != nil {
+		return checkpoint.Manifest{}, nil, err
+	}
+	spec, err := job.Parse("tiny.yaml", fmt.Appendf(nil, "base_model: %s\nmethod: lora\ndatasets: [{path: x}]\n", base))
+	if err != nil {
+		return checkpoint.Manifest{}, nil, err
+	}
+	spec.LoRA = info.Spec.LoRA
+	zeros := hex.EncodeToString(make([]byte, 32))
+	m := checkpoint.Manifest{Job: id, Identity: zeros, BaseHash: zeros, DataHash: zeros, Digest: zeros, Step: 7, Spec: spec.Encode()}
+	var w []float32
+	for _, t := range tensors { // export.Open gives them by name, which is flat order
+		m.Params = append(m.Params, checkpoint.Param{Name: t.Name, Shape: t.Shape})
+		w = append(w, t.Data...)
+	}
+	moments := make([]float32, len(w))
+	return m, checkpoint.EncodeState(nil, w, moments, moments, 7), nil
+}
+
+// cut FILE takes the last half of a file away.
+func cut(ts *testscript.TestScript, _ bool, args []string) {
+	path := ts.MkAbs(args[0])
+	info, err := os.Stat(path)
+	ts.Check(err)
+	ts.Check(os.Truncate(path, info.Size()/2))
+}
+
+// exits STATUS COMMAND... runs a command that ends with that status.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	if got := 0; errors.As(err, &exit) {
+		if got = exit.ExitCode(); got != want {
+			ts.Fatalf("%q ends with status %d, want %d", args[1:], got, want)
+		}
+		return
+	}
+	ts.Fatalf("%q: %v, want status %d", args[1:], err, want)
+}
+
+func TestRunPrintsAnErrorOnce(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"export", "--run", "nowhere"}, nil, &stdout, &stderr); code != 1 {
+		t.Errorf("status %d, want 1", code)
+	}
+	if got := stderr.String(); bytes.Count(stderr.Bytes(), []byte("\n")) != 1 || stdout.Len() > 0 {
+		t.Errorf("stderr %q, stdout %q; want one line on stderr", got, stdout.String())
+	}
+}
