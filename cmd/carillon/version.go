@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"carillon/checkpoint"
-	"carillon/train"
+	steps "carillon/train" // train is a verb here
 	"carillon/wire"
 )
 
@@ -31,7 +31,7 @@ func printVersion(w io.Writer) error {
 	}
 	_, err := fmt.Fprintf(w, "carillon %s\nrevision %s\n%s\nformats: checkpoint %d, messages %d, training protocol %d\n",
 		cmp.Or(info.Main.Version, "(unknown)"), revision(info), cmp.Or(info.GoVersion, "go (unknown)"),
-		checkpoint.Version, wire.Version, train.Protocol)
+		checkpoint.Version, wire.Version, steps.Protocol)
 	return err
 }
 
