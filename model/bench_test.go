@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
@@ -57,13 +56,6 @@ func pairs(n int, a, b func()) (ta, tb time.Duration, ratio float64) {
 	var as, bs []time.Duration
 	var ratios []float64
 	clock := func(f func()) time.Duration {
-		if os.Getenv("CPUTIME") != "" {
-			var u, v syscall.Rusage
-			syscall.Getrusage(0, &u)
-			f()
-			syscall.Getrusage(0, &v)
-			return time.Duration(v.Utime.Nano() - u.Utime.Nano() + v.Stime.Nano() - u.Stime.Nano())
-		}
 		start := time.Now()
 		f()
 		return time.Since(start)
