@@ -235,13 +235,26 @@ func (c *Control) index(addr string) int {
 }
 
 // request sends one request. A coordinator that does not read cannot hold it up
-// longer than patience: writes have a deadline of their own.
+// longer than patience: writes have a deadline of their own. One that dies fails
+// it at once: its answer would never come.
 func (h *hubConn) request(ctx context.Context, patience time.Duration, subject string, data []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	broken := h.nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		if _, ok := <-broken; ok {
+			cancel()
+		}
+	}()
+	defer func() {
+		h.nc.RemoveStatusListener(broken) // closes it
+		<-watching
+	}()
 	if !h.nc.IsConnected() {
 		return nil, errors.New("not connected")
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	msg, err := h.nc.RequestWithContext(ctx, subject, data)
 	if err != nil {
 		return nil, err
