@@ -24,6 +24,6 @@
 //
 // # Who decides
 //
-// The leader alone, and only through the ledger. A coordinator serves one job at
-// a time.
+// The leader alone, and only through the ledger. A group of coordinators keeps one
+// job.
 package coordinator

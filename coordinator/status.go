@@ -175,8 +175,8 @@ func (c *Coordinator) submit(payload []byte) ([]byte, error) {
 		}
 	}
 	before := c.job()
-	if before != nil && before.ID != i.ID && before.End == nil {
-		return nil, fmt.Errorf("job %s is not over; stop it before you submit %s", before.ID, i.ID)
+	if before != nil && before.ID != i.ID {
+		return nil, fmt.Errorf("these coordinators keep job %s and its metrics in %s; start others for job %s", before.ID, c.cfg.OutputDir, i.ID)
 	}
 	s := &ledger.Submit{Spec: i.Spec, Identity: i.Identity, DataHash: i.DataHash, BaseHash: i.BaseHash, Params: i.Params, Steps: i.Steps, Store: i.Store, Drills: i.Drills}
 	if err := c.agree(ledger.Entry{Job: i.ID, Submit: s}); err != nil {
@@ -186,8 +186,8 @@ func (c *Coordinator) submit(payload []byte) ([]byte, error) {
 	return json.Marshal(infoOf(c.job()))
 }
 
-// renew forgets the nodes of the job before, if that was another one, or one that
-// had ended and begins again.
+// renew forgets what was before the job: nodes that beat for nobody knew what, or
+// those of a job that had ended and begins again.
 func (c *Coordinator) renew(before *ledger.Job) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

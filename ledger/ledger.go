@@ -131,7 +131,10 @@ func (l *Ledger) open(cfg Config, addr string) (err error) {
 	if err != nil {
 		return err
 	}
-	if l.transport, err = raft.NewTCPTransport(addr, nil, len(cfg.Peers), dialTimeout, out); err != nil {
+	// One request at a time: raft 1.8.0 can block for ever in the pipeline of a
+	// leader that steps down, and entries are small and few.
+	tc := &raft.NetworkTransportConfig{MaxPool: len(cfg.Peers), MaxRPCsInFlight: 1, Timeout: dialTimeout, Logger: quiet()}
+	if l.transport, err = raft.NewTCPTransportWithConfig(addr, nil, tc); err != nil {
 		return fmt.Errorf("listen on %s: %w", addr, err)
 	}
 	rc := cfg.raft(out, l.notify)

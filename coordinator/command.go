@@ -1,0 +1,62 @@
+package coordinator
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"carillon/objstore/dir"
+)
+
+// Command is a coordinator's process: it reads its flags and runs until ctx
+// ends or stdin closes, which is how a parent's death is noticed. It logs to
+// stderr.
+func Command(ctx context.Context, args []string, stdin io.Reader, stderr io.Writer) error {
+	cfg := Config{Log: slog.New(slog.NewTextHandler(stderr, nil))}
+	flags := flag.NewFlagSet("coordinator", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&cfg.ID, "id", "", "which of the peers this is")
+	peers := flags.String("peers", "", "all coordinators as id=raft address=hub address, with commas between")
+	flags.StringVar(&cfg.Dir, "dir", "", "folder of the ledger")
+	store := flags.String("store", "", "folder of the object store")
+	flags.StringVar(&cfg.OutputDir, "out", "", "folder for metrics.jsonl")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	for name, value := range map[string]string{"id": cfg.ID, "peers": *peers, "dir": cfg.Dir, "store": *store, "out": cfg.OutputDir} {
+		if value == "" {
+			return fmt.Errorf("coordinator: --%s is missing", name)
+		}
+	}
+	for p := range strings.SplitSeq(*peers, ",") {
+		part := strings.Split(p, "=")
+		if len(part) != 3 {
+			return fmt.Errorf("coordinator: --peers: %q is not id=raft address=hub address", p)
+		}
+		cfg.Peers = append(cfg.Peers, Peer{ID: part[0], Raft: part[1], NATS: part[2]})
+	}
+	var err error
+	if cfg.Store, err = dir.Open(*store); err != nil {
+		return err
+	}
+	ctx, stop := untilClosed(ctx, stdin)
+	defer stop()
+	c, err := Open(cfg)
+	if err != nil {
+		return err
+	}
+	return c.Run(ctx)
+}
+
+// untilClosed returns a context that ends when r does.
+func untilClosed(ctx context.Context, r io.Reader) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() { // a read cannot be cancelled: it ends with the process at the latest
+		_, _ = io.Copy(io.Discard, r)
+		cancel()
+	}()
+	return ctx, cancel
+}
