@@ -1,7 +1,6 @@
 package launch
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -112,15 +111,4 @@ func freePorts(n int) ([]string, error) {
 		addrs = append(addrs, l.Addr().String())
 	}
 	return addrs, nil
-}
-
-// UntilStdinCloses returns a context that ends when r, a child's standard
-// input, does: the parent is gone, or wants this process to end.
-func UntilStdinCloses(ctx context.Context, r io.Reader) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	go func() { // ends with the process at the latest: a read cannot be cancelled
-		_, _ = io.Copy(io.Discard, r)
-		cancel()
-	}()
-	return ctx, cancel
 }

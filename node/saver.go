@@ -60,6 +60,7 @@ func (s *saver) Save(st *train.State, rank, size int) error {
 	next.data = checkpoint.EncodeState(c.data[:0], st.W, st.M, st.V, st.Updates)
 	s.mu.Lock()
 	next.generation = s.generation
+	next.parts = []wire.Part{{Generation: next.generation, Step: st.Step, Digest: next.digest, Index: wire.Whole, Size: int64(len(next.data))}}
 	s.copies = [2]*stateCopy{s.copies[1], next}
 	s.mu.Unlock()
 	s.upload(next, checkpoint.Share(len(checkpoint.Ranges(int64(len(next.data)))), rank, size))
@@ -81,7 +82,8 @@ func (s *saver) current() []*stateCopy {
 	return slices.Clone(s.copies[:])
 }
 
-// parts lists what this node has stored of checkpoints that HEAD does not name yet.
+// parts lists what this node keeps, and what of it is stored, of checkpoints that
+// HEAD does not name yet.
 func (s *saver) parts() []wire.Part {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,11 +165,7 @@ func (s *saver) wait() { s.uploads.Wait() }
 
 // restore reads the newest checkpoint of a job whose flat vector has size elements.
 func restore(ctx context.Context, store objstore.Store, id job.ID, size int) (train.State, error) {
-	m, err := checkpoint.Latest(ctx, store, id)
-	if err != nil {
-		return train.State{}, err
-	}
-	b, err := checkpoint.ReadState(ctx, store, m)
+	m, b, err := checkpoint.Load(ctx, store, id)
 	if err != nil {
 		return train.State{}, err
 	}

@@ -101,6 +101,7 @@ type JobInfo struct {
 	Identity    string          `json:"identity,omitempty"`
 	DataHash    string          `json:"data_hash,omitempty"`
 	BaseHash    string          `json:"base_hash,omitempty"`
+	Params      json.RawMessage `json:"params,omitempty"` // []checkpoint.Param: the trainables in flat order
 	Steps       uint64          `json:"steps,omitempty"` // optimizer updates of the whole job
 	Store       string          `json:"store,omitempty"` // where the objects are
 	Incarnation uint32          `json:"incarnation,omitempty"`

@@ -42,11 +42,14 @@ func root() *cobra.Command {
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, "%v", err) })
 	cmd.AddCommand(
+		trainCommand(),
 		generateCommand(),
 		evalCommand(),
 		exportCommand(),
 		tokenizerCommand(),
 		versionCommand(),
+		nodeCommand(),
+		coordinatorCommand(),
 	)
 	return cmd
 }

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"carillon/backend"
+	"carillon/job"
+	"carillon/launch"
+)
+
+// trainFlags are what train is told beside the recipe.
+type trainFlags struct {
+	backend, out, drill string
+	set                 []string
+	nodes, coordinators int
+	json, resume        bool
+	offline             bool
+}
+
+func trainCommand() *cobra.Command {
+	var f trainFlags
+	cmd := &cobra.Command{
+		Use:   "train RECIPE",
+		Short: "Train what a recipe describes, on this machine",
+		Long: `Train what a recipe describes, on this machine: coordinators and nodes as processes
+of their own, which talk as they would on many machines, and a folder as the object
+store. Checkpoints, logs, metrics.jsonl and the adapter (a PEFT directory), or the
+model, are in the output directory.
+
+The adapter has the same SHA-256 on any number of nodes, whatever dies on the way:
+
+  carillon train recipe.yaml --nodes 3 --drill kill=n2@7,kill=coordinator@9,join=n4@12
+
+kills node n2 in the middle of step 7 and the leading coordinator after step 9, and
+lets a fresh node in after step 12.
+
+Ctrl-C saves a checkpoint and leaves; --resume goes on from the newest one, on any
+number of nodes. A second Ctrl-C leaves at once.`,
+		Args: arguments(1, 1, "the recipe, a YAML file"),
+		RunE: func(cmd *cobra.Command, args []string) error { return runTrain(cmd, args[0], f) },
+	}
+	flags := cmd.Flags()
+	backendFlag(cmd, &f.backend)
+	flags.BoolVar(&f.offline, "offline", false, "never fetch a compute backend from the network")
+	flags.BoolVar(&f.json, "json", false, "print one JSON object at the end, and nothing else, on standard output")
+	flags.IntVar(&f.nodes, "nodes", 0, "node processes (default: the recipe's nodes, or 1)")
+	flags.IntVar(&f.coordinators, "coordinators", 3, "coordinator processes: 3, or 1 for small machines")
+	flags.StringVar(&f.out, "out", "", "output directory (default: the recipe's output_dir)")
+	flags.StringArrayVar(&f.set, "set", nil, "change a key of the recipe, as in --set lora.r=16; may be given again")
+	flags.StringVar(&f.drill, "drill", "", "failures to rehearse: kill=n2@7,kill=coordinator@9,join=n4@12")
+	flags.BoolVar(&f.resume, "resume", false, "go on from the newest checkpoint in the output directory")
+	return cmd
+}
+
+// runTrain runs a recipe and tells how it ended.
+func runTrain(cmd *cobra.Command, recipe string, f trainFlags) error {
+	cfg, err := f.config(cmd, recipe)
+	if err != nil {
+		return err
+	}
+	v := newView(cmd.ErrOrStderr(), cfg.Spec.LoggingSteps)
+	defer v.end()
+	cfg.View = v
+	if cfg.NodeFlags, err = f.nodeFlags(cmd, cfg.Spec, v); err != nil {
+		return err
+	}
+	res, err := launch.Run(cmd.Context(), cfg)
+	if err != nil {
+		return err
+	}
+	v.end()
+	if f.json {
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(res)
+	}
+	return tell(cmd.OutOrStdout(), res, recipe)
+}
+
+// config reads the recipe and applies the flags to it.
+func (f trainFlags) config(cmd *cobra.Command, recipe string) (launch.Config, error) {
+	spec, err := job.Load(recipe)
+	if err != nil {
+		return launch.Config{}, err
+	}
+	for _, s := range f.set {
+		key, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return launch.Config{}, usage(cmd, "--set %q: want key=value", s)
+		}
+		if err := spec.Set(key, value); err != nil {
+			return launch.Config{}, fmt.Errorf("--set %s: %w", s, err)
+		}
+	}
+	if f.nodes > 0 {
+		spec.Nodes = f.nodes
+	}
+	if f.out != "" {
+		spec.OutputDir = f.out
+	}
+	if err := spec.Validate(); err != nil {
+		return launch.Config{}, fmt.Errorf("%s: %w", recipe, err)
+	}
+	if f.coordinators != 1 && f.coordinators != 3 {
+		return launch.Config{}, usage(cmd, "--coordinators %d: want 1 or 3, a majority must live", f.coordinators)
+	}
+	drills, err := job.ParseDrills(f.drill)
+	if err != nil {
+		return launch.Config{}, usage(cmd, "--drill: %v", err)
+	}
+	exe, err := os.Executable()
+	return launch.Config{
+		Job: jobID(recipe), Spec: spec, Coordinators: f.coordinators, Drills: drills, Resume: f.resume,
+		Command: []string{exe}, Log: slog.New(slog.DiscardHandler),
+	}, err
+}
+
+// nodeFlags decides once, for all nodes, what computes.
+func (f trainFlags) nodeFlags(cmd *cobra.Command, spec job.Spec, v *view) ([]string, error) {
+	be, err := backend.Open(cmd.Context(), backend.Options{Name: f.backend, Threads: spec.CPUThreads, Offline: f.offline, Progress: cmd.ErrOrStderr()})
+	if err != nil {
+		return nil, err
+	}
+	defer be.Close()
+	v.Note("backend: " + be.Why())
+	return []string{"--backend", be.Kind(), "--offline"}, nil
+}
+
+var notInID = regexp.MustCompile(`[^a-z0-9-]+`)
+
+// jobID names a job after its recipe.
+func jobID(recipe string) job.ID {
+	name := strings.TrimSuffix(filepath.Base(recipe), filepath.Ext(recipe))
+	id := strings.Trim(notInID.ReplaceAllString(strings.ToLower(name), "-"), "-")
+	if id == "" {
+		id = "job"
+	}
+	return job.ID(id)
+}
+
+// tell says how a run ended, for people.
+func tell(w io.Writer, r launch.Result, recipe string) error {
+	if r.Stopped {
+		_, err := fmt.Fprintf(w, "stopped after step %d; go on with: carillon train %s --out %s --resume\n", r.Steps, recipe, r.OutputDir)
+		return err
+	}
+	held := ""
+	if r.HeldOutLoss != nil {
+		held = fmt.Sprintf(", held-out loss %.4f", *r.HeldOutLoss)
+	}
+	_, err := fmt.Fprintf(w, "%d steps in %.1f s, loss %.4f%s\n%s\nsha256 %s\n", r.Steps, r.Seconds, r.Loss, held, r.Export, r.AdapterSHA256)
+	return err
+}

@@ -1,0 +1,295 @@
+// Package launch runs a whole job on this machine: coordinators and nodes as
+// processes of their own, a folder as the object store.
+//
+// # How
+//
+// Run starts the processes at once, so that they compile while the data set is
+// being tokenized, submits the job, and then only looks on: at the coordinators'
+// status, for whoever watches, and at its children. When the job has ended it
+// exports the final checkpoint from the store, never from a node's memory.
+//
+// # Failure
+//
+// A node that ends before the job does is reported, and the others go on; so
+// does the job while one node and a majority of the coordinators live. A
+// coordinator that ends is started again with its folder and ports. Children end
+// when this process does, a SIGKILL included; then the same job is gone on with
+// by Resume, from what HEAD names.
+//
+// # Who decides
+//
+// The coordinators. This package makes no decision about a job.
+package launch
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"carillon/checkpoint"
+	"carillon/coordinator"
+	"carillon/corpus"
+	"carillon/export"
+	"carillon/job"
+	"carillon/model"
+	"carillon/objstore"
+	"carillon/objstore/dir"
+	"carillon/wire"
+)
+
+// Config is what to run, and how.
+type Config struct {
+	Job          job.ID
+	Spec         job.Spec // Nodes and OutputDir count
+	Coordinators int      // one or three
+	Drills       []job.Drill
+	Resume       bool
+	Command      []string // this program: executable and arguments before the verb
+	NodeFlags    []string // for every node: the compute backend
+	Data         *Data    // nil: Prepare is called while the nodes compile
+	View         View
+	Log          *slog.Logger
+}
+
+// View is shown what happens. Its methods are called from one goroutine.
+type View interface {
+	Note(text string) // one line of news
+	Progress(what string, done, total int)
+	Status(s coordinator.Status)
+}
+
+// Result is what a job came to.
+type Result struct {
+	Job             job.ID   `json:"job"`
+	AdapterSHA256   string   `json:"adapter_sha256"` // of the exported weights
+	Digest          string   `json:"digest"`         // of the final state
+	Identity        string   `json:"identity"`
+	Steps           uint64   `json:"steps"`
+	Stopped         bool     `json:"stopped"`                 // ended before its last step, on request
+	Loss            float64  `json:"loss"`                    // per token, of the last step
+	HeldOutLoss     *float64 `json:"held_out_loss,omitempty"` // per token, of the last evaluation
+	TokensPerSecond float64  `json:"tokens_per_second"`
+	BytesPerStep    float64  `json:"bytes_per_step"` // sent by one node, on the average
+	FirstStep       float64  `json:"first_step_seconds"`
+	Seconds         float64  `json:"seconds"`
+	Nodes           int      `json:"nodes"`
+	Rosters         []string `json:"rosters"` // why each came
+	OutputDir       string   `json:"output_dir"`
+	Export          string   `json:"export"` // folder of the adapter or model
+}
+
+// Folders and files of an output directory.
+const (
+	StoreDir    = "store"
+	LogDir      = "logs"
+	AdapterDir  = "adapter"
+	ModelDir    = "model"
+	MetricsFile = "metrics.jsonl"
+)
+
+// run is a job being run.
+type run struct {
+	Config
+	dir   string // absolute OutputDir
+	base  model.Facts
+	store objstore.Store
+	began time.Time
+	*fleet
+}
+
+// Run runs a job to its end. When ctx ends while it trains, it asks for a
+// checkpoint and the end, and a Result with Stopped set comes back.
+func Run(ctx context.Context, cfg Config) (Result, error) {
+	r := &run{Config: cfg, began: time.Now()}
+	if r.Spec.Nodes == 0 {
+		r.Spec.Nodes = 1
+	}
+	var err error
+	if r.dir, err = filepath.Abs(cfg.Spec.OutputDir); err != nil {
+		return Result{}, err
+	}
+	if r.base, err = model.Inspect(ctx, r.Spec); err != nil {
+		return Result{}, err
+	}
+	if err := predict(r.Spec, r.Spec.Nodes, r.base).check(); err != nil {
+		return Result{}, err
+	}
+	unlock, err := r.open(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	defer unlock()
+	return r.run(ctx)
+}
+
+// open makes or takes the output directory, for one process at a time.
+func (r *run) open(ctx context.Context) (unlock func(), err error) {
+	if err := os.MkdirAll(filepath.Join(r.dir, LogDir), 0o755); err != nil {
+		return nil, err
+	}
+	lock := flock.New(filepath.Join(r.dir, "lock"))
+	if ok, err := lock.TryLock(); err != nil || !ok {
+		return nil, errors.Join(fmt.Errorf("%s: another carillon is running in this output directory", r.dir), err)
+	}
+	unlock = func() { _ = lock.Close() }
+	if r.store, err = dir.Open(filepath.Join(r.dir, StoreDir)); err == nil {
+		err = r.compareWithStore(ctx)
+	}
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
+}
+
+// compareWithStore makes sure that what is in the store is this job, if this is
+// to go on with it, and that nothing is there if not.
+func (r *run) compareWithStore(ctx context.Context) error {
+	m, err := checkpoint.Latest(ctx, r.store, r.Job)
+	if errors.Is(err, objstore.ErrNotExist) {
+		if r.Resume {
+			r.View.Note("no checkpoint yet: starting from step 0")
+		}
+		return r.forgetMetrics()
+	}
+	if err != nil {
+		return err
+	}
+	if !r.Resume {
+		return fmt.Errorf("%s holds a checkpoint of step %d already: go on with --resume, or choose another --out", r.dir, m.Step)
+	}
+	saved, err := job.DecodeSpec(m.Spec)
+	if err != nil {
+		return err
+	}
+	if diff := r.Spec.IdentityDiff(saved); len(diff) > 0 {
+		return fmt.Errorf("%s holds another job: %s; change the recipe back, or choose another --out", r.dir, diff[0])
+	}
+	if want := hex.EncodeToString(r.base.Hash[:]); m.BaseHash != want {
+		return fmt.Errorf("%s was trained on another base model (hash %.16s) than %s is now (%.16s)", r.dir, m.BaseHash, r.Spec.BaseModel, want)
+	}
+	return r.dataOf(ctx, m)
+}
+
+// dataOf takes the data set from the store: a job that goes on never reads the
+// source again.
+func (r *run) dataOf(ctx context.Context, m checkpoint.Manifest) error {
+	d, err := fetchData(ctx, r.store, m.DataHash, r.dir)
+	if err != nil {
+		return fmt.Errorf("the data set of the job: %w", err)
+	}
+	r.Data = d
+	r.View.Note(fmt.Sprintf("going on from the checkpoint of step %d", m.Step))
+	return nil
+}
+
+// forgetMetrics removes what a run without a checkpoint left.
+func (r *run) forgetMetrics() error {
+	err := os.Remove(filepath.Join(r.dir, MetricsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// run starts the processes, submits the job in two parts, looks on, and exports.
+func (r *run) run(ctx context.Context) (Result, error) {
+	var err error
+	if r.fleet, err = startFleet(r); err != nil {
+		return Result{}, err
+	}
+	defer r.fleet.stop()
+	control, err := wire.Dial(wire.ControlConfig{Coordinators: r.fleet.addresses(), Job: r.Job, Log: r.Log})
+	if err != nil {
+		return Result{}, err
+	}
+	defer control.Close()
+	info := wire.JobInfo{ID: r.Job, Spec: r.Spec.Encode(), Store: filepath.Join(r.dir, StoreDir), Drills: r.Drills}
+	if err := r.submit(ctx, control, info); err != nil {
+		return Result{}, err
+	}
+	if err := r.prepare(ctx, &info); err != nil {
+		return Result{}, err
+	}
+	if err := r.submit(ctx, control, info); err != nil {
+		return Result{}, err
+	}
+	w, err := r.watch(ctx, control)
+	if err != nil {
+		return Result{}, err
+	}
+	return r.result(context.WithoutCancel(ctx), w, info)
+}
+
+// submitPatience is how long the coordinators may take to elect a leader.
+const submitPatience = time.Minute
+
+func (r *run) submit(ctx context.Context, c *wire.Control, info wire.JobInfo) error {
+	ctx, cancel := context.WithTimeout(ctx, submitPatience)
+	defer cancel()
+	b, err := json.Marshal(info)
+	if err != nil {
+		return err
+	}
+	if _, err := c.Request(ctx, coordinator.VerbSubmit, b); err != nil {
+		return fmt.Errorf("submit the job: %w%s", err, r.fleet.obituary())
+	}
+	return nil
+}
+
+// prepare makes the data set if there is none yet, and fills in what follows from it.
+func (r *run) prepare(ctx context.Context, info *wire.JobInfo) error {
+	if r.Data == nil {
+		d, err := Prepare(ctx, r.Spec, r.base, r.dir, corpus.Progress(r.View.Progress))
+		if err != nil {
+			return err
+		}
+		r.Data = d
+		r.View.Note(d.Report.String())
+	}
+	if err := r.Data.put(ctx, r.store); err != nil {
+		return err
+	}
+	identity := r.Spec.Identity(r.base.Hash, r.Data.Hash)
+	info.Identity, info.DataHash = hex.EncodeToString(identity[:]), r.Data.Hash.String()
+	info.BaseHash, info.Steps = hex.EncodeToString(r.base.Hash[:]), r.Spec.TotalSteps(r.Data.Train)
+	var params []checkpoint.Param
+	for _, p := range r.base.Trainables {
+		params = append(params, checkpoint.Param{Name: p.Name, Shape: p.Shape})
+	}
+	var err error
+	info.Params, err = json.Marshal(params)
+	return err
+}
+
+// result exports the last checkpoint and sums up.
+func (r *run) result(ctx context.Context, w watched, info wire.JobInfo) (Result, error) {
+	name := AdapterDir
+	if r.Spec.Method == "full" {
+		name = ModelDir
+	}
+	out := filepath.Join(r.dir, name)
+	e, err := export.FromStore(ctx, r.store, r.Job, out, "")
+	if err != nil {
+		return Result{}, fmt.Errorf("export: %w", err)
+	}
+	m, err := checkpoint.Latest(ctx, r.store, r.Job)
+	if err != nil {
+		return Result{}, err
+	}
+	res := w.result()
+	res.Job, res.AdapterSHA256, res.Steps, res.Digest, res.Identity = r.Job, e.SHA256, e.Step, m.Digest, info.Identity
+	res.Stopped = e.Step < info.Steps
+	res.Nodes, res.OutputDir, res.Export = r.Spec.Nodes, r.dir, out
+	res.Seconds = time.Since(r.began).Seconds()
+	return res, nil
+}

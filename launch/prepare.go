@@ -1,0 +1,95 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/google/renameio/v2"
+
+	"carillon/checkpoint"
+	"carillon/corpus"
+	"carillon/job"
+	"carillon/model"
+	"carillon/objstore"
+	"carillon/shard"
+	"carillon/tokenizer"
+)
+
+// Data is a job's data set, tokenized: one shard file.
+type Data struct {
+	Path   string // of the shard
+	Hash   shard.Hash
+	Train  int // training examples
+	Report corpus.Report
+}
+
+// Prepare reads the data sets of a spec, tokenizes them with the base model's
+// tokenizer, and writes them to dir as one shard.
+func Prepare(ctx context.Context, spec job.Spec, base model.Facts, dir string, progress corpus.Progress) (*Data, error) {
+	tok, err := tokenizer.Open(spec.BaseModel)
+	if err != nil {
+		return nil, err
+	}
+	if tok.VocabSize() > base.Vocab {
+		return nil, fmt.Errorf("%s: the tokenizer has %d tokens, and the model's vocab_size is %d", spec.BaseModel, tok.VocabSize(), base.Vocab)
+	}
+	examples, report, err := corpus.Prepare(ctx, spec, tok, base.Context, progress)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	d := &Data{Path: filepath.Join(dir, "data.shard"), Train: report.Train, Report: report}
+	d.Hash, err = shard.Build(d.Path, base.Vocab, examples)
+	return d, err
+}
+
+// fetchData gets a shard from the store into dir.
+func fetchData(ctx context.Context, store objstore.Store, hash, dir string) (*Data, error) {
+	r, _, err := store.Get(ctx, checkpoint.ShardKey(hash), 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	path := filepath.Join(dir, "data.shard")
+	f, err := renameio.NewPendingFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Cleanup()
+	if _, err := io.Copy(f, r); err != nil {
+		return nil, err
+	}
+	if err := f.CloseAtomicallyReplace(); err != nil {
+		return nil, err
+	}
+	s, err := shard.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	return &Data{Path: path, Hash: s.Hash(), Train: s.Len()}, nil
+}
+
+// put makes the shard an object of the store, under its hash.
+func (d *Data) put(ctx context.Context, store objstore.Store) error {
+	f, err := os.Open(d.Path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	err = store.PutIfAbsent(ctx, checkpoint.ShardKey(d.Hash.String()), f, info.Size())
+	if errors.Is(err, objstore.ErrExist) {
+		return nil // its name is its content
+	}
+	return err
+}

@@ -1,0 +1,189 @@
+package launch
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"carillon/coordinator"
+	"carillon/job"
+	"carillon/wire"
+)
+
+// watched is what was seen of a run.
+type watched struct {
+	first   time.Duration // from the start to the first finished step
+	last    coordinator.Status
+	rosters []string
+	joined  map[string]bool // names that were members
+	loss    float64
+	heldOut *float64
+	seconds float64 // of all steps
+	tokens  int64
+	bytes   uint64
+	steps   int
+}
+
+const (
+	// lookEvery is how often the status is asked for.
+	lookEvery = 100 * time.Millisecond
+	// leaderPatience is how long the coordinators may be without a leader.
+	leaderPatience = time.Minute
+)
+
+// watch looks on until the job has ended. When ctx ends it asks for the end.
+func (r *run) watch(ctx context.Context, c *wire.Control) (watched, error) {
+	asking := context.WithoutCancel(ctx)
+	w := watched{joined: map[string]bool{}}
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	answered, asked := time.Now(), false
+	for {
+		if err := r.fleet.tend(r.View.Note); err != nil && !w.over() {
+			return w, err
+		}
+		if ctx.Err() != nil && !asked {
+			asked = r.askToStop(asking, c)
+		}
+		s, err := r.look(asking, c)
+		if err == nil {
+			answered = time.Now()
+			w.see(s, r)
+			r.View.Status(s)
+		}
+		if time.Since(answered) > leaderPatience {
+			return w, fmt.Errorf("no coordinator has answered for %v: %w%s", leaderPatience, err, r.fleet.obituary())
+		}
+		if w.over() {
+			return w, cmp.Or(w.failure(), w.unfired(r), w.read(filepath.Join(r.dir, MetricsFile)))
+		}
+		<-tick.C
+	}
+}
+
+func (r *run) look(ctx context.Context, c *wire.Control) (coordinator.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	var s coordinator.Status
+	b, err := c.Request(ctx, coordinator.VerbStatus, nil)
+	if err == nil {
+		err = json.Unmarshal(b, &s)
+	}
+	return s, err
+}
+
+// askToStop asks the leader to end the job, and says whether it heard.
+func (r *run) askToStop(ctx context.Context, c *wire.Control) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if _, err := c.Request(ctx, coordinator.VerbStop, []byte("asked by the user")); err != nil {
+		return false
+	}
+	r.View.Note("stopping after this step, with a checkpoint; once more to stop at once")
+	return true
+}
+
+// see notes what is new in a status.
+func (w *watched) see(s coordinator.Status, r *run) {
+	if w.first == 0 && s.Step > 0 {
+		w.first = time.Since(r.began)
+	}
+	for _, c := range s.Rosters {
+		line := fmt.Sprintf("roster %v: %s", c.Number, c.Reason)
+		if !slices.Contains(w.rosters, line) {
+			w.rosters = append(w.rosters, line)
+			r.View.Note(line)
+		}
+	}
+	for _, m := range s.Roster.Members {
+		w.joined[m.Name] = true
+	}
+	for _, e := range s.Errors {
+		if !slices.Contains(w.last.Errors, e) {
+			r.View.Note(e)
+		}
+	}
+	w.last = s
+}
+
+func (w *watched) over() bool {
+	return w.last.Phase == coordinator.PhaseEnded || w.last.Phase == coordinator.PhaseFailed
+}
+
+func (w *watched) failure() error {
+	if w.last.Phase != coordinator.PhaseFailed {
+		return nil
+	}
+	return errors.New(w.last.End.Error)
+}
+
+// read sums up the metrics file.
+func (w *watched) read(path string) error {
+	metrics, err := Metrics(path)
+	if err != nil {
+		return err
+	}
+	for _, m := range metrics {
+		w.steps++
+		w.seconds += m.Seconds
+		w.tokens += m.Tokens
+		w.bytes += m.BytesSent
+		w.loss = m.Loss
+		if m.EvalLoss != nil {
+			w.heldOut = m.EvalLoss
+		}
+	}
+	return nil
+}
+
+// Metrics reads a metrics file.
+func Metrics(path string) ([]coordinator.Metrics, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var out []coordinator.Metrics
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		var m coordinator.Metrics
+		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", path, len(out)+1, err)
+		}
+		out = append(out, m)
+	}
+	return out, lines.Err()
+}
+
+func (w *watched) result() Result {
+	res := Result{Loss: w.loss, HeldOutLoss: w.heldOut, FirstStep: w.first.Seconds(), Rosters: w.rosters}
+	if w.steps > 0 && w.seconds > 0 {
+		res.TokensPerSecond = float64(w.tokens) / w.seconds
+		res.BytesPerStep = float64(w.bytes) / float64(w.steps)
+	}
+	return res
+}
+
+// unfired names a drill that did not happen, as an error.
+func (w *watched) unfired(r *run) error {
+	for _, d := range r.Drills {
+		fired := slices.Contains(w.last.Fired, d)
+		switch {
+		case d.Kind == job.Join:
+			fired = w.joined[d.Target]
+		case d.Target != job.Coordinator:
+			fired = r.fleet.killed(d.Target)
+		}
+		if !fired {
+			return fmt.Errorf("drill %v has not fired in %d steps", d, w.last.Step)
+		}
+	}
+	return nil
+}
