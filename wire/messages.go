@@ -102,8 +102,8 @@ type JobInfo struct {
 	DataHash    string          `json:"data_hash,omitempty"`
 	BaseHash    string          `json:"base_hash,omitempty"`
 	Params      json.RawMessage `json:"params,omitempty"` // []checkpoint.Param: the trainables in flat order
-	Steps       uint64          `json:"steps,omitempty"` // optimizer updates of the whole job
-	Store       string          `json:"store,omitempty"` // where the objects are
+	Steps       uint64          `json:"steps,omitempty"`  // optimizer updates of the whole job
+	Store       string          `json:"store,omitempty"`  // where the objects are
 	Incarnation uint32          `json:"incarnation,omitempty"`
 	Generation  uint64          `json:"generation,omitempty"`
 	Drills      []job.Drill     `json:"drills,omitempty"`
