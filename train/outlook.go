@@ -222,6 +222,14 @@ func (t *Trainer) takeUp(ctx context.Context, r roster.Roster) (context.Context,
 	}
 }
 
+// standBy notes a roster that this node is not in.
+func (t *Trainer) standBy(r roster.Roster) {
+	t.mu.Lock()
+	t.current, t.failed, t.suspects, t.switched = r, false, nil, job.RosterNumber{}
+	t.mu.Unlock()
+	t.cfg.Reporter.Changed()
+}
+
 // fail ends a ride. What another roster can mend is noted for the next beat;
 // anything else is returned.
 func (t *Trainer) fail(ctx context.Context, err error) error {

@@ -228,6 +228,7 @@ func (t *Trainer) at(r roster.Roster) job.At {
 // another roster can mend.
 func (t *Trainer) ride(ctx context.Context, r roster.Roster) error {
 	if !r.Has(t.cfg.Self) {
+		t.standBy(r)
 		return nil
 	}
 	ctx, stop := t.takeUp(ctx, r)
