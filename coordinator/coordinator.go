@@ -41,9 +41,9 @@ type Config struct {
 const (
 	// DefaultSilence is how long a node may be silent. Beats come every 100 ms;
 	// on a machine whose cores are all busy one may be several beats late.
-	DefaultSilence = 900 * time.Millisecond
+	DefaultSilence = 2 * time.Second
 	// doubt is the same for a member that another one blames.
-	doubt = 500 * time.Millisecond
+	doubt = time.Second
 	// grace is how long less than all nodes wait for more.
 	grace = 10 * time.Second
 	// tick is how often a leader looks at what it knows when nothing happens.

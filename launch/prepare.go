@@ -29,7 +29,11 @@ type Data struct {
 
 // Prepare reads the data sets of a spec, tokenizes them with the base model's
 // tokenizer, and writes them to dir as one shard.
-func Prepare(ctx context.Context, spec job.Spec, base model.Facts, dir string, progress corpus.Progress) (*Data, error) {
+func Prepare(ctx context.Context, spec job.Spec, dir string, progress corpus.Progress) (*Data, error) {
+	base, err := model.Inspect(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
 	tok, err := tokenizer.Open(spec.BaseModel)
 	if err != nil {
 		return nil, err

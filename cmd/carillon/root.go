@@ -42,6 +42,7 @@ func root() *cobra.Command {
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, "%v", err) })
 	cmd.AddCommand(
+		demoCommand(),
 		trainCommand(),
 		generateCommand(),
 		evalCommand(),

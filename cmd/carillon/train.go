@@ -55,7 +55,7 @@ number of nodes. A second Ctrl-C leaves at once.`,
 	flags.IntVar(&f.nodes, "nodes", 0, "node processes (default: the recipe's nodes, or 1)")
 	flags.IntVar(&f.coordinators, "coordinators", 3, "coordinator processes: 3, or 1 for small machines")
 	flags.StringVar(&f.out, "out", "", "output directory (default: the recipe's output_dir)")
-	flags.StringArrayVar(&f.set, "set", nil, "change a key of the recipe, as in --set lora.r=16; may be given again")
+	setFlag(cmd, &f.set)
 	flags.StringVar(&f.drill, "drill", "", "failures to rehearse: kill=n2@7,kill=coordinator@9,join=n4@12")
 	flags.BoolVar(&f.resume, "resume", false, "go on from the newest checkpoint in the output directory")
 	return cmd
@@ -86,18 +86,9 @@ func runTrain(cmd *cobra.Command, recipe string, f trainFlags) error {
 
 // config reads the recipe and applies the flags to it.
 func (f trainFlags) config(cmd *cobra.Command, recipe string) (launch.Config, error) {
-	spec, err := job.Load(recipe)
+	spec, err := loadRecipe(recipe, f.set)
 	if err != nil {
 		return launch.Config{}, err
-	}
-	for _, s := range f.set {
-		key, value, ok := strings.Cut(s, "=")
-		if !ok {
-			return launch.Config{}, usage(cmd, "--set %q: want key=value", s)
-		}
-		if err := spec.Set(key, value); err != nil {
-			return launch.Config{}, fmt.Errorf("--set %s: %w", s, err)
-		}
 	}
 	if f.nodes > 0 {
 		spec.Nodes = f.nodes

@@ -131,5 +131,11 @@ func (v *view) draw() {
 	v.drawn = true
 }
 
+// restart forgets what was shown, for another run.
+func (v *view) restart() {
+	v.end()
+	v.line, v.shown, v.saved = "", 0, 0
+}
+
 // end leaves the terminal as it was.
 func (v *view) end() { v.clear() }
