@@ -10,12 +10,13 @@ check: format vet staticcheck
 	go test $(RACE) ./...
 
 format:
-	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	@files=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l) && test -z "$$files" || { echo "$$files"; exit 1; }
 
 vet:
 	go vet ./...
 
 staticcheck:
+	mkdir -p out
 	go build -C tools -o ../out/staticcheck honnef.co/go/tools/cmd/staticcheck
 	out/staticcheck ./...
 
