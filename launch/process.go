@@ -57,8 +57,6 @@ type pipeTo struct{ w io.Writer }
 
 func (p pipeTo) Write(b []byte) (int, error) { return p.w.Write(b) }
 
-func (p *process) pid() int { return p.cmd.Process.Pid }
-
 func (p *process) running() bool {
 	select {
 	case <-p.done:

@@ -15,7 +15,6 @@ type learner struct {
 	backend *backend.Backend
 	model   *model.Model
 	session *model.Session
-	scratch []float32 // a gradient that nobody reads
 }
 
 var _ train.Learner = (*learner)(nil)
