@@ -27,7 +27,9 @@ func (t *Trainer) evaluate(ctx context.Context, m Mesh, lanes []int) error {
 		}
 	}
 	m.Begin(t.state.Step, 1)
-	tail, err := allreduce.AddTails(ctx, m, tail)
+	adding, cancel := context.WithTimeout(ctx, agreePatience)
+	defer cancel()
+	tail, err := allreduce.AddTails(adding, m, tail)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ type outlook struct {
 	planned  roster.Roster    // the newest planned one heard of
 	switched job.RosterNumber // announced in band by rank 0, and not taken up yet
 	riding   context.CancelCauseFunc
+	settled  bool // all members of current have said hello and stood together
 	failed   bool // a sum of current failed here
 	suspects []job.NodeID
 }
@@ -207,7 +208,7 @@ func (t *Trainer) takeUp(ctx context.Context, r roster.Roster) (context.Context,
 	ctx, cancel := context.WithCancelCause(ctx)
 	t.mu.Lock()
 	t.current, t.failed, t.suspects, t.switched = r, false, nil, job.RosterNumber{}
-	t.riding = cancel
+	t.riding, t.settled = cancel, false
 	if r.Number.Less(t.forced.Number) {
 		cancel(errSuperseded)
 	}

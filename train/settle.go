@@ -45,8 +45,9 @@ func (t *Trainer) settle(ctx context.Context, r roster.Roster) error {
 		}
 		switch v.do {
 		case proceed:
-			t.agreeOn(others)
-			return nil
+			if t.agreeOn(others) {
+				return nil
+			}
 		case catchUp:
 			err = t.catchUp(ctx, r.Members[v.from], others[v.from])
 		case restore:
@@ -197,7 +198,7 @@ func (t *Trainer) answerHello(from job.NodeID, payload []byte) ([]byte, error) {
 		t.wake()
 	}
 	// V8: a later, higher hello wins over a sum that can never be finished.
-	if t.riding != nil && h.Roster == t.current.Number && h.Step > t.state.Step {
+	if t.settled && t.riding != nil && t.higher(h) {
 		t.endRide(fmt.Errorf("%v stands at step %d already: %w", from, h.Step, errLost))
 	}
 	number := t.current.Number
@@ -206,17 +207,28 @@ func (t *Trainer) answerHello(from job.NodeID, payload []byte) ([]byte, error) {
 	return json.Marshal(t.hello(number))
 }
 
+// higher says whether h is of the current roster and from further on. t.mu is held.
+func (t *Trainer) higher(h Hello) bool {
+	return h.Roster == t.current.Number && h.Step > t.state.Step
+}
+
 // agreeOn takes from the others what a member that caught up was not told: the
-// job's last step, and whether an evaluation has to be done again.
-func (t *Trainer) agreeOn(others []Hello) {
+// job's last step, and whether an evaluation has to be done again. It returns
+// false when a higher hello has come since theirs: then nothing is agreed.
+func (t *Trainer) agreeOn(others []Hello) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, h := range others {
 		if h.Node == "" || h.Node == t.cfg.Self {
 			continue
 		}
+		if t.higher(t.hellos[h.Node]) {
+			return false
+		}
 		t.final = min(t.final, h.Final)
 		t.evaluated = min(t.evaluated, h.Evaluated)
 		t.saved = max(t.saved, h.Saved)
 	}
+	t.settled = true
+	return true
 }

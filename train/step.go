@@ -12,6 +12,14 @@ import (
 	"carillon/roster"
 )
 
+// Who is dead is known from broken connections and missed beats. These bound the
+// wait for a node that beats and yet does not exchange: with Agree a peer may
+// be computing its gradients still, with the sum it only has to answer.
+const (
+	agreePatience = 10 * time.Minute
+	sumPatience   = time.Minute
+)
+
 // step makes one optimizer update on roster r. It errs before the state is
 // touched (the sum failed, and another roster will do it again) or with a
 // fatalError (no roster would help).
@@ -35,7 +43,9 @@ func (t *Trainer) step(ctx context.Context, m Mesh, r roster.Roster) (Word, erro
 	}
 	summing := time.Now()
 	m.Begin(step+1, 0)
-	tail, announced, err := allreduce.Agree(ctx, m, exps, tail, t.word().encode())
+	agreeing, cancel := context.WithTimeout(ctx, agreePatience)
+	defer cancel()
+	tail, announced, err := allreduce.Agree(agreeing, m, exps, tail, t.word().encode())
 	if err != nil {
 		return Word{}, err
 	}
@@ -49,7 +59,9 @@ func (t *Trainer) step(ctx context.Context, m Mesh, r roster.Roster) (Word, erro
 	for _, l := range lanes {
 		t.quantizer.AddLane(sum, exps, l.grad, job.NewKey(seed, job.ForRounding, step, uint64(l.lane)))
 	}
-	if err := allreduce.Sum(ctx, m, word.Algorithm, t.quantizer, sum, exps, job.NewKey(seed, job.ForRequantize, step)); err != nil {
+	adding, cancel := context.WithTimeout(ctx, sumPatience)
+	defer cancel()
+	if err := allreduce.Sum(adding, m, word.Algorithm, t.quantizer, sum, exps, job.NewKey(seed, job.ForRequantize, step)); err != nil {
 		return Word{}, err
 	}
 	summed := time.Now()
