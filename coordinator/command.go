@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"carillon/child"
 	"carillon/objstore/dir"
 )
 
@@ -26,10 +27,8 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stderr io.Writ
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	for name, value := range map[string]string{"id": cfg.ID, "peers": *peers, "dir": cfg.Dir, "store": *store, "out": cfg.OutputDir} {
-		if value == "" {
-			return fmt.Errorf("coordinator: --%s is missing", name)
-		}
+	if err := child.Required(flags, "id", "peers", "dir", "store", "out"); err != nil {
+		return err
 	}
 	for p := range strings.SplitSeq(*peers, ",") {
 		part := strings.Split(p, "=")
@@ -42,21 +41,11 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stderr io.Writ
 	if cfg.Store, err = dir.Open(*store); err != nil {
 		return err
 	}
-	ctx, stop := untilClosed(ctx, stdin)
+	ctx, stop := child.Context(ctx, stdin)
 	defer stop()
 	c, err := Open(cfg)
 	if err != nil {
 		return err
 	}
 	return c.Run(ctx)
-}
-
-// untilClosed returns a context that ends when r does.
-func untilClosed(ctx context.Context, r io.Reader) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	go func() { // a read cannot be cancelled: it ends with the process at the latest
-		_, _ = io.Copy(io.Discard, r)
-		cancel()
-	}()
-	return ctx, cancel
 }

@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) {
 	if cfg := os.Getenv(childEnv); cfg != "" {
-		child(cfg)
+		runAsChild(cfg)
 		return
 	}
 	goleak.VerifyTestMain(m)

@@ -24,8 +24,8 @@ type childConfig struct {
 	Dir   string
 }
 
-// child is a coordinator's process: it ends when its standard input does.
-func child(text string) {
+// runAsChild is a coordinator's process: it ends when its standard input does.
+func runAsChild(text string) {
 	var cc childConfig
 	err := json.Unmarshal([]byte(text), &cc)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -3,12 +3,12 @@ package node
 import (
 	"context"
 	"flag"
-	"fmt"
 	"io"
 	"log/slog"
 	"strings"
 
 	"carillon/backend"
+	"carillon/child"
 	"carillon/job"
 )
 
@@ -34,24 +34,12 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stderr io.Writ
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	for name, value := range map[string]string{"job": string(cfg.Job), "name": cfg.Name, "coordinators": *coordinators, "cache": cfg.Cache} {
-		if value == "" {
-			return fmt.Errorf("node: --%s is missing", name)
-		}
+	if err := child.Required(flags, "job", "name", "coordinators", "cache"); err != nil {
+		return err
 	}
 	cfg.Coordinators = strings.Split(*coordinators, ",")
 	cfg.Backend.Log = cfg.Log
-	ctx, stop := untilClosed(ctx, stdin)
+	ctx, stop := child.Context(ctx, stdin)
 	defer stop()
 	return Run(ctx, cfg)
-}
-
-// untilClosed returns a context that ends when r does.
-func untilClosed(ctx context.Context, r io.Reader) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	go func() { // a read cannot be cancelled: it ends with the process at the latest
-		_, _ = io.Copy(io.Discard, r)
-		cancel()
-	}()
-	return ctx, cancel
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 	"golang.org/x/term"
@@ -25,7 +24,6 @@ type view struct {
 	every    uint64 // in a pipe: steps between two lines
 	shown    uint64
 	saved    uint64
-	printed  time.Time
 }
 
 var _ launch.View = (*view)(nil)

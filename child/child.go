@@ -1,0 +1,45 @@
+// Package child is what the processes of a job have in common: how one that was
+// started by another reads its flags, and how long it lives.
+//
+// # How
+//
+// The parent holds the write end of the child's standard input and never writes
+// to it. When the parent ends, in whatever way, a SIGKILL included, the system
+// closes the pipe, and the child's context ends.
+//
+// # Failure
+//
+// A child that nobody holds (its input is a terminal, or already at its end) is
+// as well off as its input: it runs until that ends.
+//
+// # Who decides
+//
+// The parent: see package launch.
+package child
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+)
+
+// Context returns a context that also ends when stdin does.
+func Context(ctx context.Context, stdin io.Reader) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() { // a read cannot be cancelled: it ends with the process at the latest
+		_, _ = io.Copy(io.Discard, stdin)
+		cancel()
+	}()
+	return ctx, cancel
+}
+
+// Required returns an error that names the first of the flags that is empty.
+func Required(flags *flag.FlagSet, names ...string) error {
+	for _, name := range names {
+		if f := flags.Lookup(name); f.Value.String() == "" {
+			return fmt.Errorf("%s: --%s is missing: %s", flags.Name(), name, f.Usage)
+		}
+	}
+	return nil
+}
