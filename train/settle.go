@@ -197,9 +197,13 @@ func (t *Trainer) answerHello(from job.NodeID, payload []byte) ([]byte, error) {
 		t.hellos[from] = h
 		t.wake()
 	}
-	// V8: a later, higher hello wins over a sum that can never be finished.
-	if t.settled && t.riding != nil && t.higher(h) {
+	switch {
+	case t.riding == nil:
+	case t.settled && t.higher(h):
+		// V8: a later, higher hello wins over a sum that can never be finished.
 		t.endRide(fmt.Errorf("%v stands at step %d already: %w", from, h.Step, errLost))
+	case t.goneOn(h):
+		t.endRide(fmt.Errorf("%v has gone on to roster %v from step %d: %w", from, h.Roster, h.Step, errLost))
 	}
 	number := t.current.Number
 	t.mu.Unlock()
@@ -210,6 +214,13 @@ func (t *Trainer) answerHello(from job.NodeID, payload []byte) ([]byte, error) {
 // higher says whether h is of the current roster and from further on. t.mu is held.
 func (t *Trainer) higher(h Hello) bool {
 	return h.Roster == t.current.Number && h.Step > t.state.Step
+}
+
+// goneOn says whether h is of a member that will not take part in the sum under
+// way: its older sums have ended, and it has not done this one. (Who has done it
+// has sent all that others need of it.) t.mu is held.
+func (t *Trainer) goneOn(h Hello) bool {
+	return t.current.Has(h.Node) && t.current.Number.Less(h.Roster) && h.Step <= t.state.Step
 }
 
 // agreeOn takes from the others what a member that caught up was not told: the

@@ -42,6 +42,8 @@ type system struct {
 	current    roster.Roster
 	checkpoint State // the newest
 	saves      []uint64
+	allShares  bool // HEAD moves when every rank has saved; else with the first
+	shares     map[job.NodeID]uint64
 }
 
 // fault happens to a member in a hop of a step.
@@ -60,7 +62,7 @@ var params = []Param{{Name: "a", Size: 300, Decay: true}, {Name: "b", Offset: 30
 
 // newSystem must be called in a bubble.
 func newSystem(t *testing.T) *system {
-	s := &system{t: t, steps: 12, groups: map[job.RosterNumber]*ringtest.Group{}}
+	s := &system{t: t, steps: 12, groups: map[job.RosterNumber]*ringtest.Group{}, shares: map[job.NodeID]uint64{}}
 	s.spec = job.Spec{
 		Lanes: 5, MicroBatchSize: 2, SequenceLen: 8, Seed: 42, MaxSteps: 12, LearningRate: 1e-2, LRScheduler: "linear",
 		AdamBeta1: 0.9, AdamBeta2: 0.999, AdamEpsilon: 1e-8, WeightDecay: 0.01, MaxGradNorm: 1, Compression: "q8", Algorithm: "auto",
@@ -311,7 +313,14 @@ func (m *member) Changed() {}
 func (m *member) Save(st *State, rank, size int) error {
 	s := m.s
 	s.mu.Lock()
-	if s.checkpoint.Step < st.Step {
+	s.shares[m.id] = st.Step
+	ready := 0
+	for _, step := range s.shares {
+		if step == st.Step {
+			ready++
+		}
+	}
+	if s.checkpoint.Step < st.Step && (!s.allShares || ready == size) {
 		s.checkpoint.copyFrom(st)
 		s.saves = append(s.saves, st.Step)
 	}
@@ -485,7 +494,7 @@ func (s *system) beats() (beats []roster.Beat, over bool) {
 		s.mu.Lock()
 		beats = append(beats, roster.Beat{
 			ID: m.id, Name: m.name, Roster: st.Roster, Step: st.Step, Failed: st.Failed, Ready: true, Leaving: m.leaving,
-			Finished: st.Finished, JoinAfter: m.joinAfter, Suspects: st.Suspects, Seen: time.Now(), Gone: m.dead,
+			Finished: st.Finished, JoinAfter: m.joinAfter, Suspects: st.Suspects, Seen: time.Now(), Gone: m.dead || m.ended(),
 		})
 		s.mu.Unlock()
 	}
