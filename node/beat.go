@@ -205,16 +205,14 @@ func warmFor(a wire.Answer) uint64 {
 	return a.HoldAfter
 }
 
-// learn hands news of the job to whoever waits for it.
+// learn keeps what an answer tells of the job.
 func (n *node) learn(j wire.JobInfo) {
 	n.mu.Lock()
-	news := j.DataHash != n.known.DataHash || len(n.known.Spec) == 0
-	if news {
-		n.known = j
-	}
+	n.known = j
 	n.mu.Unlock()
-	if news {
-		n.jobs <- j // at most one with the spec and one with the data's hash
+	select {
+	case n.news <- struct{}{}:
+	default: // news is waiting to be read
 	}
 }
 

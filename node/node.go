@@ -53,7 +53,7 @@ type Config struct {
 
 // Run trains until the job has ended, or ctx does.
 func Run(ctx context.Context, cfg Config) error {
-	n := &node{cfg: cfg, id: job.NewNodeID(cfg.Name), poke: make(chan struct{}, 1), jobs: make(chan wire.JobInfo, 4)}
+	n := &node{cfg: cfg, id: job.NewNodeID(cfg.Name), poke: make(chan struct{}, 1), news: make(chan struct{}, 1)}
 	n.log = cfg.Log.With(job.KeyNode, n.id)
 	links, err := wire.Open(wire.Config{Job: cfg.Job, Self: n.id, Listen: "127.0.0.1:0", Log: n.log})
 	if err != nil {
@@ -87,7 +87,7 @@ type node struct {
 	links   *wire.Links
 	control *wire.Control
 	poke    chan struct{}
-	jobs    chan wire.JobInfo       // news of the job, from answers
+	news    chan struct{}           // more is known of the job
 	refuse  context.CancelCauseFunc // ends work: a coordinator will not have this node
 
 	report // what the next beat says
@@ -157,14 +157,17 @@ func (n *node) train(ctx context.Context, spec job.Spec, info wire.JobInfo, l *l
 	return t.Run(ctx)
 }
 
-// await waits for news of the job of which ok is true.
-func (n *node) await(ctx context.Context, ok func(wire.JobInfo) bool) (wire.JobInfo, error) {
+// await waits until what is known of the job is enough.
+func (n *node) await(ctx context.Context, enough func(wire.JobInfo) bool) (wire.JobInfo, error) {
 	for {
+		n.mu.Lock()
+		j := n.known
+		n.mu.Unlock()
+		if enough(j) {
+			return j, nil
+		}
 		select {
-		case j := <-n.jobs:
-			if ok(j) {
-				return j, nil
-			}
+		case <-n.news:
 		case <-ctx.Done():
 			return wire.JobInfo{}, context.Cause(ctx)
 		}
