@@ -36,6 +36,9 @@ const (
 	lookEvery = 100 * time.Millisecond
 	// leaderPatience is how long the coordinators may be without a leader.
 	leaderPatience = time.Minute
+	// endPatience is how long the coordinators may take to note the end of a job
+	// whose nodes have ended.
+	endPatience = 3 * time.Second
 )
 
 // watch looks on until the job has ended. When ctx ends it asks for the end.
@@ -44,9 +47,11 @@ func (r *run) watch(ctx context.Context, c *wire.Control) (watched, error) {
 	w := watched{joined: map[string]bool{}}
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	answered, asked := time.Now(), false
+	answered, tended, asked := time.Now(), time.Now(), false
 	for {
-		if err := r.fleet.tend(r.View.Note); err != nil && !w.over() {
+		if err := r.fleet.tend(r.View.Note); err == nil {
+			tended = time.Now()
+		} else if time.Since(tended) > endPatience {
 			return w, err
 		}
 		if ctx.Err() != nil && !asked {

@@ -27,14 +27,18 @@ const config = `{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "vo
 "initializer_range": 0.02, "tie_word_embeddings": true, "bos_token_id": 259, "eos_token_id": 259}`
 
 // Base makes dir a GPT-2 of a few thousand parameters with a tokenizer.
-func Base(be *backend.Backend, dir string) error {
+func Base(be *backend.Backend, dir string) error { return Make(be, dir, config, Vocab) }
+
+// Make makes dir the model that a config.json describes, with random weights and
+// a tokenizer of vocab tokens.
+func Make(be *backend.Backend, dir, config string, vocab int) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o644); err != nil {
 		return err
 	}
-	tok, err := tokenizer.TrainBPE(text(), Vocab, []string{"<|endoftext|>"})
+	tok, err := tokenizer.TrainBPE(text(), vocab, []string{"<|endoftext|>"})
 	if err != nil {
 		return err
 	}
