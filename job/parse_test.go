@@ -217,7 +217,7 @@ func TestTheRecipesOfTheRepositoryParse(t *testing.T) {
 		Lanes: 4, MicroBatchSize: 4, MaxSteps: 1000, Seed: 42, Optimizer: "adamw", LearningRate: 1.5e-3,
 		LRScheduler: "cosine", WarmupSteps: 100, WeightDecay: 0.1, AdamBeta1: 0.9, AdamBeta2: 0.95, AdamEpsilon: 1e-8,
 		MaxGradNorm: 1, Compression: "q16", Algorithm: "auto", SaveSteps: 100, SaveMinutes: 10, SaveTotalLimit: 3,
-		SaveDtype: "float16", LoggingSteps: 1, OutputDir: "out/base", Nodes: 1, MinNodes: 1, CPUThreads: 4,
+		EvalExamples: 400, SaveDtype: "float16", LoggingSteps: 1, OutputDir: "out/base", Nodes: 1, MinNodes: 1, CPUThreads: 4,
 	}
 	if !reflect.DeepEqual(base, want) {
 		t.Errorf("base.yaml: %+v\nwant       %+v", base, want)
