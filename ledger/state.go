@@ -95,7 +95,7 @@ func (j *Job) apply(e Entry) error {
 	switch {
 	case e.Submit != nil:
 		return j.submit(*e.Submit)
-	case j.End != nil:
+	case j.End != nil && e.Remove == nil: // the last checkpoint leaves an old one over, too
 		return fmt.Errorf("it has ended: %w", ErrVoid)
 	case e.Claim != nil:
 		return j.claim(*e.Claim)

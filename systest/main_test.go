@@ -18,7 +18,10 @@ import (
 	"carillon/node"
 )
 
-var bits = flag.Bool("bits", false, "hold the promise on recipes/demo.yaml too (about an hour)")
+var (
+	bits  = flag.Bool("bits", false, "hold the promise on recipes/demo.yaml too (about an hour)")
+	steps = flag.Int("steps", 0, "with -bits: so many steps instead of the recipe's")
+)
 
 // TestMain is also the program that the tests start: a node, a coordinator, or a
 // launcher that the tests can kill.

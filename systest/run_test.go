@@ -150,7 +150,7 @@ func (r *run) verdict(t *testing.T, want outcome) {
 	if got != want {
 		t.Errorf("%d nodes, drills %v: adapter %s, want %s\ndigests\n%swant\n%s", r.Spec.Nodes, r.Drills, got.adapter, want.adapter, got.digests, want.digests)
 	}
-	t.Logf("%d nodes, %d steps, adapter %.16s, first step after %.1f s, all after %.1f s", r.Spec.Nodes, res.Steps, res.AdapterSHA256, res.FirstStep, res.Seconds)
+	t.Logf("loss %v; %d nodes, %d steps, adapter %.16s, first step after %.1f s, all after %.1f s", res.Loss, r.Spec.Nodes, res.Steps, res.AdapterSHA256, res.FirstStep, res.Seconds)
 }
 
 // again is the same run gone on with, with nothing happening to it any more.

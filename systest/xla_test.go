@@ -12,7 +12,7 @@ func TestSameBitsOnXLA(t *testing.T) {
 	be := backendtest.CPU(t)
 	t.Logf("the nodes compute on %s", be.Kind())
 	onXLA := func(nodes int, drills string) *run {
-		r := start(t, spec(t), nodes, drills)
+		r := start(t, spec(t, "compression=q16"), nodes, drills) // finer than q8: no difference is rounded away
 		r.NodeFlags = []string{"--backend", backend.CPU, "--offline"}
 		return r
 	}
