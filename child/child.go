@@ -9,6 +9,9 @@
 //
 // # Failure
 //
+// A child that computes something which cannot be interrupted, such as a program
+// being compiled, is ended all the same, after a grace.
+//
 // A child that nobody holds (its input is a terminal, or already at its end) is
 // as well off as its input: it runs until that ends.
 //
@@ -22,16 +25,29 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"sync"
+	"time"
 )
 
-// Context returns a context that also ends when stdin does.
+// grace is how long a child may take to end by itself once its input has.
+const grace = 5 * time.Second
+
+// Context returns a context that also ends when stdin does. If the child has not
+// called the returned function a grace later, the process exits.
 func Context(ctx context.Context, stdin io.Reader) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
 	go func() { // a read cannot be cancelled: it ends with the process at the latest
 		_, _ = io.Copy(io.Discard, stdin)
 		cancel()
+		select {
+		case <-ended:
+		case <-time.After(grace):
+			os.Exit(1)
+		}
 	}()
-	return ctx, cancel
+	return ctx, sync.OnceFunc(func() { cancel(); close(ended) })
 }
 
 // Required returns an error that names the first of the flags that is empty.
