@@ -110,9 +110,10 @@ func (c *Coordinator) trouble(l *leading, about string, err error) {
 		delete(l.troubles, about)
 		return
 	}
-	if _, known := l.troubles[about]; !known {
-		c.log.Error(about, "error", err)
+	if _, known := l.troubles[about]; known {
+		return // the same again, but for the name of a temporary file
 	}
+	c.log.Error(about, "error", err)
 	l.troubles[about] = fmt.Sprintf("%s: %v", about, err)
 }
 

@@ -38,10 +38,16 @@ func (c *Coordinator) keep(ctx context.Context, l *leading) {
 	}
 }
 
+// note keeps what went wrong at the store. It is tried again; but a full disk
+// takes a person, and ends the job.
 func (c *Coordinator) note(l *leading, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.trouble(l, "store", err)
+	if errors.Is(err, objstore.ErrFull) && l.alarm == "" {
+		l.alarm = err.Error()
+		c.poke()
+	}
 }
 
 // tend does whatever is due at the store, in this order: make it this ledger's,

@@ -116,6 +116,16 @@ func (n *node) beatOnce(ctx context.Context) {
 	// Without a leader there is nobody to tell: the next beat says all again.
 }
 
+// giveUp ends this node's work, and with the next beat the job, by an error that
+// was met beside the steps.
+func (n *node) giveUp(err error) {
+	n.mu.Lock()
+	n.failure = err.Error()
+	n.mu.Unlock()
+	n.refuse(err)
+	n.Changed()
+}
+
 // lastBeat tells the coordinators how this node ended.
 func (n *node) lastBeat(ctx context.Context, err error) {
 	n.mu.Lock()

@@ -25,7 +25,8 @@ type saver struct {
 	job     job.ID
 	store   objstore.Store
 	log     *slog.Logger
-	stored  func() // called when the parts have changed
+	stored  func()      // called when the parts have changed
+	giveUp  func(error) // called, without s.mu, when nothing can be stored any more
 	uploads sync.WaitGroup
 
 	mu         sync.Mutex // guards the fields below
@@ -40,13 +41,15 @@ type stateCopy struct {
 	data             []byte
 	begun            map[int]bool // chunks that this node stores, or has stored
 	parts            []wire.Part  // of them, those that are in the store
+	again            time.Time    // a chunk has failed: none is asked for before
+	retired          bool         // its memory is another copy's now
 	busy             sync.WaitGroup
 }
 
 var _ train.Saver = (*saver)(nil)
 
-func newSaver(id job.ID, store objstore.Store, generation uint64, log *slog.Logger, stored func()) *saver {
-	return &saver{job: id, store: store, generation: generation, log: log, stored: stored, copies: [2]*stateCopy{{}, {}}}
+func newSaver(id job.ID, store objstore.Store, generation uint64, log *slog.Logger, stored func(), giveUp func(error)) *saver {
+	return &saver{job: id, store: store, generation: generation, log: log, stored: stored, giveUp: giveUp, copies: [2]*stateCopy{{}, {}}}
 }
 
 // Save copies s and begins to store share rank of size. It waits only where the
@@ -54,6 +57,7 @@ func newSaver(id job.ID, store objstore.Store, generation uint64, log *slog.Logg
 func (s *saver) Save(st *train.State, rank, size int) error {
 	s.mu.Lock()
 	c := s.copies[0]
+	c.retired = true // from here on nobody begins to store any of it
 	s.mu.Unlock()
 	c.busy.Wait() // two saves behind: the store is slower than the job saves
 	next := &stateCopy{step: st.Step, digest: hex.EncodeToString(st.Digest[:]), begun: map[int]bool{}}
@@ -114,16 +118,18 @@ func (s *saver) upload(c *stateCopy, chunks []int) {
 	s.mu.Lock()
 	var todo []int
 	for _, i := range chunks {
-		if !c.begun[i] {
+		if !c.retired && !c.begun[i] && time.Now().After(c.again) {
 			c.begun[i] = true
 			todo = append(todo, i)
 		}
+	}
+	if len(todo) > 0 {
+		c.busy.Add(1) // before Save can retire c
 	}
 	s.mu.Unlock()
 	if len(todo) == 0 {
 		return
 	}
-	c.busy.Add(1)
 	s.uploads.Go(func() {
 		defer c.busy.Done()
 		var g errgroup.Group
@@ -136,11 +142,15 @@ func (s *saver) upload(c *stateCopy, chunks []int) {
 	})
 }
 
-// putPatience bounds the storing of one chunk.
-const putPatience = 2 * time.Minute
+const (
+	// putPatience bounds the storing of one chunk.
+	putPatience = 2 * time.Minute
+	// putAgain is how soon after a chunk that failed another is begun on request.
+	putAgain = time.Second
+)
 
 // put stores one chunk. If that fails, the coordinators ask for the chunk again,
-// of whoever has it.
+// of whoever has it. A full disk is not waited out: it takes a person.
 func (s *saver) put(c *stateCopy, i int) {
 	ctx, cancel := context.WithTimeout(context.Background(), putPatience)
 	defer cancel()
@@ -150,10 +160,13 @@ func (s *saver) put(c *stateCopy, i int) {
 	}
 	data := c.data[ranges[i].From:ranges[i].To]
 	sha, err := checkpoint.PutChunk(ctx, s.store, s.job, c.generation, c.step, data)
+	if errors.Is(err, objstore.ErrFull) {
+		s.giveUp(fmt.Errorf("save step %d: %w", c.step, err))
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
-		c.begun[i] = false
+		c.begun[i], c.again = false, time.Now().Add(putAgain)
 		s.log.Error("store a chunk of a checkpoint", "step", c.step, "chunk", i, "error", err)
 		return
 	}

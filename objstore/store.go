@@ -35,6 +35,7 @@ var (
 	ErrExist    = errors.New("object exists")         // PutIfAbsent: the key is taken
 	ErrNotExist = errors.New("object does not exist") // Get
 	ErrStale    = errors.New("object has changed")    // Swap: the tag is not the object's
+	ErrFull     = errors.New("the store is full")     // PutIfAbsent, Swap: until a person makes room
 )
 
 // MaxSwap is the largest value that Swap stores, in bytes. (Large conditional

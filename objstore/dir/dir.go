@@ -269,7 +269,7 @@ func (s *Store) explain(op string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fmt.Errorf("%s: the disk of the store %s is full: make room there, or choose another store: %w", op, s.root, err)
+		return fmt.Errorf("%s: %w: make room on the disk of %s, or choose another store: %w", op, objstore.ErrFull, s.root, err)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%s: the store %s cannot be written to: %w", op, s.root, err)
 	}

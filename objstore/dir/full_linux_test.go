@@ -25,7 +25,7 @@ func fillDisk(t *testing.T, dir string) {
 	chunk := strings.Repeat("x", 100<<10)
 	for i, key := range []string{"j/a", "j/b", "j/c"} {
 		err := s.PutIfAbsent(t.Context(), key, strings.NewReader(chunk), int64(len(chunk)))
-		if full := i == 2; full != errors.Is(err, syscall.ENOSPC) || (full && !strings.Contains(err.Error(), "the disk of the store "+dir+" is full")) {
+		if full := i == 2; full != (errors.Is(err, syscall.ENOSPC) && errors.Is(err, objstore.ErrFull)) || (full && !strings.Contains(err.Error(), "room on the disk of "+dir)) {
 			t.Errorf("put %s: %v; want a full disk: %v", key, err, full)
 		}
 	}
