@@ -22,8 +22,9 @@ type Facts struct {
 	TrainableSize       int     // their elements
 }
 
-// Inspect reads the facts of a spec's base model and method. Weights are hashed,
-// not read.
+// Inspect reads the facts of a spec's base model and method, and makes sure that
+// its tensors fit its configuration. Weights are hashed; that they are numbers is
+// found when they are loaded.
 func Inspect(ctx context.Context, spec job.Spec) (Facts, error) {
 	f, err := inspect(ctx, spec)
 	if err != nil {
@@ -49,7 +50,7 @@ func inspect(ctx context.Context, spec job.Spec) (f Facts, err error) {
 	return f, f.declare(ctx, arch, spec)
 }
 
-// declare lists the parameters. It takes a backend to build a graph at all; the
+// declare lists the parameters, and finds their tensors. It takes a backend to build a graph at all; the
 // Go one is always there, and nothing is run on it.
 func (f *Facts) declare(ctx context.Context, arch architecture, spec job.Spec) error {
 	be, err := backend.Open(ctx, backend.Options{Name: backend.Go})
@@ -69,8 +70,12 @@ func (f *Facts) declare(ctx context.Context, arch architecture, spec job.Spec) e
 	s.addParams(decls)
 	f.Trainables, f.TrainableSize = s.params, s.size
 	base, _, err := declare(be.Compute(), arch, frozen{})
+	if err != nil {
+		return err
+	}
 	for _, d := range base {
 		f.Parameters += d.Size()
 	}
-	return err
+	m := Model{arch: arch, base: base, dir: spec.BaseModel, options: Options{ReinitWeights: spec.ReinitWeights}}
+	return m.match()
 }
