@@ -1,10 +1,13 @@
 package launch
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"carillon/job"
@@ -43,27 +46,13 @@ func startFleet(r *run) (*fleet, error) {
 			return nil, err
 		}
 	}
-	for _, name := range f.nodeNames() {
+	for _, name := range nodeNames(r.Spec, r.Drills) {
 		if err := f.startNode(name); err != nil {
 			f.stop()
 			return nil, err
 		}
 	}
 	return f, nil
-}
-
-// nodeNames are n1 to nN, and the joiners of drills.
-func (f *fleet) nodeNames() []string {
-	var names []string
-	for i := range f.run.Spec.Nodes {
-		names = append(names, fmt.Sprintf("n%d", i+1))
-	}
-	for _, d := range f.run.Drills {
-		if d.Kind == job.Join {
-			names = append(names, d.Target)
-		}
-	}
-	return names
 }
 
 func (f *fleet) addresses() []string { return f.hubs }
@@ -125,34 +114,55 @@ func (f *fleet) stop() {
 	}
 }
 
-// tend looks after the processes: it tells of nodes that have ended, starts
-// coordinators again, and errs when no node is left.
-func (f *fleet) tend(note func(string)) error {
-	alive := 0
-	for _, p := range f.nodes {
-		switch {
-		case p.running():
-			alive++
-		case !f.reported[p]:
-			f.reported[p] = true
-			if p.err != nil {
-				note(fmt.Sprintf("%s has ended: %v (log: %s)", p.name, p.err, p.log))
-			}
+// ended returns the nodes that have ended.
+func (f *fleet) ended() []*process {
+	return slices.DeleteFunc(slices.Clone(f.nodes), (*process).running)
+}
+
+// quickDeath is how soon after its start a coordinator must not end again: what
+// ended it then would end it for ever, such as a port that is taken.
+const quickDeath = 2 * time.Second
+
+// tend looks after the processes: it tells of nodes that have ended, and starts
+// coordinators again. It errs where that is of no use.
+func (f *fleet) tend(ended []*process, note func(string)) error {
+	for _, p := range ended {
+		if p.err != nil && !f.reported[p] {
+			note(fmt.Sprintf("%s has ended: %v (log: %s)", p.name, p.err, p.log))
 		}
+		f.reported[p] = true
 	}
 	for i, p := range f.coordinators {
-		if p.running() {
+		switch {
+		case p.running():
 			continue
+		case p.again && time.Since(p.began) < quickDeath:
+			return fmt.Errorf("coordinator %s ends as often as it is started: %s", p.name, p.lastWords())
 		}
 		note(fmt.Sprintf("coordinator %s has ended (%v); starting it again", p.name, p.err))
 		if err := f.startCoordinator(i); err != nil {
 			return err
 		}
-	}
-	if alive == 0 {
-		return fmt.Errorf("all nodes have ended%s", f.obituary())
+		f.coordinators[i].again = true
 	}
 	return nil
+}
+
+// whileCoordinated returns a context that ends when a coordinator does, with its
+// last words as the cause.
+func (f *fleet) whileCoordinated(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watchers sync.WaitGroup
+	for _, p := range f.coordinators {
+		watchers.Go(func() {
+			select {
+			case <-p.done:
+				cancel(fmt.Errorf("coordinator %s has ended: %s", p.name, p.lastWords()))
+			case <-ctx.Done():
+			}
+		})
+	}
+	return ctx, func() { cancel(nil); watchers.Wait() }
 }
 
 // killed says whether a node was ended by a signal.
@@ -170,7 +180,7 @@ func (f *fleet) obituary() string {
 	var b strings.Builder
 	for _, p := range append(append([]*process{}, f.coordinators...), f.nodes...) {
 		if !p.running() && p.err != nil {
-			fmt.Fprintf(&b, "\n%s: %s", p.name, p.lastWords())
+			fmt.Fprintf(&b, "; %s: %s", p.name, p.lastWords())
 		}
 	}
 	return b.String()

@@ -22,6 +22,7 @@
 package launch
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -117,7 +118,7 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	if r.dir, err = filepath.Abs(cfg.Spec.OutputDir); err != nil {
 		return Result{}, err
 	}
-	if r.base, err = model.Inspect(ctx, r.Spec); err != nil {
+	if err := r.check(ctx); err != nil {
 		return Result{}, err
 	}
 	if err := predict(r.Spec, r.Spec.Nodes, r.base).check(); err != nil {
@@ -131,14 +132,37 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	return r.run(ctx)
 }
 
+// check refuses what can be known to be wrong before anything is written or started.
+func (r *run) check(ctx context.Context) (err error) {
+	if err := checkDrills(r.Spec, r.Drills); err != nil {
+		return err
+	}
+	if r.base, err = model.Inspect(ctx, r.Spec); err != nil {
+		return err
+	}
+	if _, err := openTokenizer(r.Spec, r.base); err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(r.dir, StoreDir)); r.Resume && err != nil {
+		return fmt.Errorf("%s: there is no run to resume here: start one without --resume, or name its output directory with --out", r.dir)
+	}
+	if spare := r.Spec.Nodes - r.Spec.Lanes; spare > 0 {
+		r.View.Note(fmt.Sprintf("%d nodes for %d lanes: %d will be warm spares, which take over when another is lost", r.Spec.Nodes, r.Spec.Lanes, spare))
+	}
+	return nil
+}
+
 // open makes or takes the output directory, for one process at a time.
 func (r *run) open(ctx context.Context) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Join(r.dir, LogDir), 0o755); err != nil {
 		return nil, err
 	}
 	lock := flock.New(filepath.Join(r.dir, "lock"))
-	if ok, err := lock.TryLock(); err != nil || !ok {
-		return nil, errors.Join(fmt.Errorf("%s: another carillon is running in this output directory", r.dir), err)
+	switch ok, err := lock.TryLock(); {
+	case err != nil:
+		return nil, fmt.Errorf("lock the output directory: %w", err)
+	case !ok:
+		return nil, fmt.Errorf("%s: another carillon is running in this output directory; choose another --out, or wait", r.dir)
 	}
 	unlock = func() { _ = lock.Close() }
 	if r.store, err = dir.Open(filepath.Join(r.dir, StoreDir)); err == nil {
@@ -220,6 +244,9 @@ func (r *run) run(ctx context.Context) (Result, error) {
 	if err := r.prepare(ctx, &info); err != nil {
 		return Result{}, err
 	}
+	if err := r.failed(ctx, control); err != nil {
+		return Result{}, err
+	}
 	if err := r.submit(ctx, control, info); err != nil {
 		return Result{}, err
 	}
@@ -236,14 +263,26 @@ const submitPatience = time.Minute
 func (r *run) submit(ctx context.Context, c *wire.Control, info wire.JobInfo) error {
 	ctx, cancel := context.WithTimeout(ctx, submitPatience)
 	defer cancel()
+	ctx, stop := r.fleet.whileCoordinated(ctx)
+	defer stop()
 	b, err := json.Marshal(info)
 	if err != nil {
 		return err
 	}
 	if _, err := c.Request(ctx, coordinator.VerbSubmit, b); err != nil {
-		return fmt.Errorf("submit the job: %w%s", err, r.fleet.obituary())
+		return fmt.Errorf("submit the job: %w", cmp.Or(context.Cause(ctx), err))
 	}
 	return nil
+}
+
+// failed returns the error of a node that could not load or compile, if one of
+// them has ended the job already: the rest of a submission would open it again.
+func (r *run) failed(ctx context.Context, c *wire.Control) error {
+	s, err := r.look(ctx, c)
+	if err != nil || s.Phase != coordinator.PhaseFailed {
+		return nil // watch looks again
+	}
+	return errors.New(s.End.Error)
 }
 
 // prepare makes the data set if there is none yet, and fills in what follows from it.

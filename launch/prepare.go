@@ -34,12 +34,9 @@ func Prepare(ctx context.Context, spec job.Spec, dir string, progress corpus.Pro
 	if err != nil {
 		return nil, err
 	}
-	tok, err := tokenizer.Open(spec.BaseModel)
+	tok, err := openTokenizer(spec, base)
 	if err != nil {
 		return nil, err
-	}
-	if tok.VocabSize() > base.Vocab {
-		return nil, fmt.Errorf("%s: the tokenizer has %d tokens, and the model's vocab_size is %d", spec.BaseModel, tok.VocabSize(), base.Vocab)
 	}
 	examples, report, err := corpus.Prepare(ctx, spec, tok, base.Context, progress)
 	if err != nil {
@@ -51,6 +48,21 @@ func Prepare(ctx context.Context, spec job.Spec, dir string, progress corpus.Pro
 	d := &Data{Path: filepath.Join(dir, "data.shard"), Train: report.Train, Report: report}
 	d.Hash, err = shard.Build(d.Path, base.Vocab, examples)
 	return d, err
+}
+
+// openTokenizer opens the base model's tokenizer, and makes sure that the model
+// knows all its tokens and takes sequences of the recipe's length.
+func openTokenizer(spec job.Spec, base model.Facts) (*tokenizer.Tokenizer, error) {
+	tok, err := tokenizer.Open(spec.BaseModel)
+	switch {
+	case err != nil:
+		return nil, err
+	case tok.VocabSize() > base.Vocab:
+		return nil, fmt.Errorf("%s: the tokenizer has %d tokens, and the model's vocab_size is %d", spec.BaseModel, tok.VocabSize(), base.Vocab)
+	case spec.SequenceLen > base.Context:
+		return nil, fmt.Errorf("sequence_len: %d; the base model %s takes at most %d tokens", spec.SequenceLen, spec.BaseModel, base.Context)
+	}
+	return tok, nil
 }
 
 // fetchData gets a shard from the store into dir.

@@ -23,6 +23,9 @@ type process struct {
 	hold io.Closer     // the write end of its standard input
 	done chan struct{} // closed when it has ended
 	err  error         // why it ended; read after done
+
+	began time.Time
+	again bool // started since its predecessor ended
 }
 
 // start runs command as a child named name, in a process group of its own, so
@@ -44,7 +47,7 @@ func start(name string, command []string, logDir string) (*process, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", name, err), out.Close())
 	}
-	p := &process{name: name, log: log, cmd: cmd, hold: hold, done: make(chan struct{})}
+	p := &process{name: name, log: log, cmd: cmd, hold: hold, done: make(chan struct{}), began: time.Now()}
 	go func() { // ends with the child; stop waits for it
 		p.err = errors.Join(cmd.Wait(), out.Close())
 		close(p.done)
@@ -86,14 +89,18 @@ func (p *process) stop(patience time.Duration) {
 	}
 }
 
-// lastWords returns the end of the child's log, for an error message.
+// lastWords tells in one line why the child ended: the error that its main
+// printed last, unless it was ended from outside.
 func (p *process) lastWords() string {
 	b, err := os.ReadFile(p.log)
 	if err != nil {
-		return ""
+		return fmt.Sprint(p.err)
 	}
 	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
-	return strings.Join(lines[max(0, len(lines)-3):], "\n")
+	if said, ok := strings.CutPrefix(lines[len(lines)-1], "carillon: "); ok {
+		return said
+	}
+	return fmt.Sprintf("%v (log: %s)", p.err, p.log)
 }
 
 // freePorts finds n ports of the loopback interface that nobody listens on. They

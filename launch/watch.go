@@ -19,6 +19,8 @@ import (
 
 // watched is what was seen of a run.
 type watched struct {
+	told    []string      // errors of nodes and coordinators that were shown
+	advised string        // the last advice shown
 	first   time.Duration // from the start to the first finished step
 	last    coordinator.Status
 	rosters []string
@@ -47,13 +49,9 @@ func (r *run) watch(ctx context.Context, c *wire.Control) (watched, error) {
 	w := watched{joined: map[string]bool{}}
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	answered, tended, asked := time.Now(), time.Now(), false
+	answered, lived, asked := time.Now(), time.Now(), false
 	for {
-		if err := r.fleet.tend(r.View.Note); err == nil {
-			tended = time.Now()
-		} else if time.Since(tended) > endPatience {
-			return w, err
-		}
+		ended := r.fleet.ended() // before the look: who has ended has told the coordinators why
 		if ctx.Err() != nil && !asked {
 			asked = r.askToStop(asking, c)
 		}
@@ -63,11 +61,22 @@ func (r *run) watch(ctx context.Context, c *wire.Control) (watched, error) {
 			w.see(s, r)
 			r.View.Status(s)
 		}
-		if time.Since(answered) > leaderPatience {
-			return w, fmt.Errorf("no coordinator has answered for %v: %w%s", leaderPatience, err, r.fleet.obituary())
-		}
 		if w.over() {
 			return w, cmp.Or(w.failure(), w.unfired(r), w.read(filepath.Join(r.dir, MetricsFile)))
+		}
+		if len(ended) < len(r.fleet.nodes) {
+			lived = time.Now()
+		}
+		switch {
+		case asked && err == nil && len(s.Roster.Members) == 0:
+			return w, context.Cause(ctx) // nothing was begun: nothing is lost
+		case time.Since(answered) > leaderPatience:
+			return w, fmt.Errorf("no coordinator has answered for %v: %w%s", leaderPatience, err, r.fleet.obituary())
+		case time.Since(lived) > endPatience:
+			return w, fmt.Errorf("all nodes have ended%s", r.fleet.obituary())
+		}
+		if err := r.fleet.tend(ended, r.View.Note); err != nil {
+			return w, err
 		}
 		<-tick.C
 	}
@@ -110,10 +119,15 @@ func (w *watched) see(s coordinator.Status, r *run) {
 	for _, m := range s.Roster.Members {
 		w.joined[m.Name] = true
 	}
-	for _, e := range s.Errors {
-		if !slices.Contains(w.last.Errors, e) {
+	for _, e := range s.Errors { // seen twice: one that ends the job is told at its end
+		if slices.Contains(w.last.Errors, e) && !slices.Contains(w.told, e) {
+			w.told = append(w.told, e)
 			r.View.Note(e)
 		}
+	}
+	if s.Advice != "" && s.Advice != w.advised {
+		w.advised = s.Advice
+		r.View.Note(s.Advice)
 	}
 	w.last = s
 }
@@ -176,8 +190,12 @@ func (w *watched) result() Result {
 	return res
 }
 
-// unfired names a drill that did not happen, as an error.
+// unfired names a drill that did not happen, as an error, unless the job was
+// stopped before its last step.
 func (w *watched) unfired(r *run) error {
+	if w.last.End.Step < w.last.Steps {
+		return nil
+	}
 	for _, d := range r.Drills {
 		fired := slices.Contains(w.last.Fired, d)
 		switch {

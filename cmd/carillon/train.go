@@ -90,7 +90,10 @@ func (f trainFlags) config(cmd *cobra.Command, recipe string) (launch.Config, er
 	if err != nil {
 		return launch.Config{}, err
 	}
-	if f.nodes > 0 {
+	if cmd.Flags().Changed("nodes") {
+		if f.nodes < 1 {
+			return launch.Config{}, usage(cmd, "--nodes %d: want a number from 1", f.nodes)
+		}
 		spec.Nodes = f.nodes
 	}
 	if f.out != "" {
