@@ -48,9 +48,11 @@ func TestOutputOfAnotherJobIsLeftAlone(t *testing.T) {
 	}
 }
 
-// A drill that does not happen is an error: the rehearsal was none.
+// A drill that does not happen is an error: the rehearsal was none. Where the
+// recipe tells how many steps there are it is one before anything starts.
 func TestDrillThatDoesNotFireIsAnError(t *testing.T) {
-	start(t, spec(t, "max_steps=4"), 2, "kill=n2@9").refused(t, "kill=n2@9", "not fired")
+	start(t, spec(t, "max_steps=4"), 2, "kill=n2@9").refused(t, "kill=n2@9", "fire")
+	start(t, spec(t, "max_steps=0", "num_epochs=0.4"), 2, "kill=n2@9").refused(t, "kill=n2@9", "not fired")
 }
 
 // A job that this machine cannot hold is refused with the parts of what it needs.
