@@ -262,7 +262,9 @@ func (v *view) plan() (Roster, string) {
 		}
 	}
 	for _, b := range v.candidates() {
-		if len(members) < v.limit() {
+		// Who may be dead already is not let in: least of all a member that was
+		// left out a moment ago because another one blamed it.
+		if heard := v.now.Sub(b.Seen) <= v.policy.Doubt; heard && len(members) < v.limit() {
 			members, why = append(members, b), append(why, b.Name+" joins")
 		}
 	}

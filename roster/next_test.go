@@ -103,6 +103,7 @@ func TestNextHasOneRowForEveryRule(t *testing.T) {
 		{"blamed again, but steps were made", repeated, []Beat{beat("a", 4, 8, failed(time.Second, "c")), beat("b", 4, 7), beat("c", 4, 7)}, nil, Forced, "a b c", "nobody is lost"},
 
 		{"one joins, last in rank", three, []Beat{beat("a", 4, 9), beat("b", 4, 9), beat("c", 4, 8), beat("0", 0, 0)}, nil, Planned, "a b c 0", "3 -> 4 nodes: 0 joins"},
+		{"nobody joins who was not heard of lately", three, []Beat{beat("a", 4, 9), beat("b", 4, 9), beat("c", 4, 8), beat("d", 0, 0, silent(2*time.Second))}, nil, "", "", ""},
 		{"V7: not before all stand in the last roster", three, []Beat{beat("a", 4, 9), beat("b", 4, 9), beat("c", 3, 8), beat("d", 0, 0)}, nil, "", "", "c does not stand in roster 1.4 yet"},
 		{"a drill's joiner waits for its step", three, []Beat{beat("a", 4, 9), beat("b", 4, 9), beat("c", 4, 8), beat("d", 0, 0, joinAfter(10))}, nil, "", "", ""},
 		{"and comes in then", three, []Beat{beat("a", 4, 10), beat("b", 4, 9), beat("c", 4, 9), beat("d", 0, 0, joinAfter(10))}, nil, Planned, "a b c d", "d joins"},
