@@ -123,11 +123,13 @@ func (f *fleet) ended() []*process {
 // ended it then would end it for ever, such as a port that is taken.
 const quickDeath = 2 * time.Second
 
-// tend looks after the processes: it tells of nodes that have ended, and starts
-// coordinators again. It errs where that is of no use.
-func (f *fleet) tend(ended []*process, note func(string)) error {
+// tend looks after the processes: it tells of nodes that have ended, unless they
+// told why themselves, which is among errs; and it starts coordinators again. It
+// errs where that is of no use.
+func (f *fleet) tend(ended []*process, errs []string, note func(string)) error {
 	for _, p := range ended {
-		if p.err != nil && !f.reported[p] {
+		told := slices.ContainsFunc(errs, func(e string) bool { return strings.HasPrefix(e, p.name+"-") })
+		if p.err != nil && !told && !f.reported[p] {
 			note(fmt.Sprintf("%s has ended: %v (log: %s)", p.name, p.err, p.log))
 		}
 		f.reported[p] = true
@@ -148,8 +150,8 @@ func (f *fleet) tend(ended []*process, note func(string)) error {
 	return nil
 }
 
-// whileCoordinated returns a context that ends when a coordinator does, with its
-// last words as the cause.
+// whileCoordinated returns a context that ends when no majority of the
+// coordinators is left, with the last words of one as the cause.
 func (f *fleet) whileCoordinated(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watchers sync.WaitGroup
@@ -157,12 +159,21 @@ func (f *fleet) whileCoordinated(ctx context.Context) (context.Context, func()) 
 		watchers.Go(func() {
 			select {
 			case <-p.done:
+				if f.coordinated() {
+					return
+				}
 				cancel(fmt.Errorf("coordinator %s has ended: %s", p.name, p.lastWords()))
 			case <-ctx.Done():
 			}
 		})
 	}
 	return ctx, func() { cancel(nil); watchers.Wait() }
+}
+
+// coordinated says whether a majority of the coordinators runs.
+func (f *fleet) coordinated() bool {
+	living := slices.DeleteFunc(slices.Clone(f.coordinators), func(p *process) bool { return !p.running() })
+	return 2*len(living) > len(f.coordinators)
 }
 
 // killed says whether a node was ended by a signal.

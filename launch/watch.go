@@ -75,7 +75,7 @@ func (r *run) watch(ctx context.Context, c *wire.Control) (watched, error) {
 		case time.Since(lived) > endPatience:
 			return w, fmt.Errorf("all nodes have ended%s", r.fleet.obituary())
 		}
-		if err := r.fleet.tend(ended, r.View.Note); err != nil {
+		if err := r.fleet.tend(ended, w.last.Errors, r.View.Note); err != nil {
 			return w, err
 		}
 		<-tick.C

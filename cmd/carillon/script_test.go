@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,6 +36,7 @@ func TestScripts(t *testing.T) {
 			"tiny":  tiny,
 			"saved": saved,
 			"cut":   cut,
+			"nan":   nan,
 			"exits": exits,
 		},
 	})
@@ -96,6 +99,15 @@ func cut(ts *testscript.TestScript, _ bool, args []string) {
 	info, err := os.Stat(path)
 	ts.Check(err)
 	ts.Check(os.Truncate(path, info.Size()/2))
+}
+
+// nan FILE makes the last weight of a safetensors file no number.
+func nan(ts *testscript.TestScript, _ bool, args []string) {
+	path := ts.MkAbs(args[0])
+	data, err := os.ReadFile(path)
+	ts.Check(err)
+	binary.LittleEndian.PutUint32(data[len(data)-4:], math.Float32bits(float32(math.NaN())))
+	ts.Check(os.WriteFile(path, data, 0o644))
 }
 
 // exits STATUS COMMAND... runs a command that ends with that status.

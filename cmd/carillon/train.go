@@ -81,7 +81,7 @@ func runTrain(cmd *cobra.Command, recipe string, f trainFlags) error {
 	if f.json {
 		return json.NewEncoder(cmd.OutOrStdout()).Encode(res)
 	}
-	return tell(cmd.OutOrStdout(), res, recipe)
+	return f.tell(cmd.OutOrStdout(), res, recipe)
 }
 
 // config reads the recipe and applies the flags to it.
@@ -140,9 +140,13 @@ func jobID(recipe string) job.ID {
 }
 
 // tell says how a run ended, for people.
-func tell(w io.Writer, r launch.Result, recipe string) error {
+func (f trainFlags) tell(w io.Writer, r launch.Result, recipe string) error {
 	if r.Stopped {
-		_, err := fmt.Fprintf(w, "stopped after step %d; go on with: carillon train %s --out %s --resume\n", r.Steps, recipe, r.OutputDir)
+		var set strings.Builder // without them it would be another job
+		for _, s := range f.set {
+			fmt.Fprintf(&set, " --set '%s'", s)
+		}
+		_, err := fmt.Fprintf(w, "stopped after step %d; go on with: carillon train %s%s --out %s --resume\n", r.Steps, recipe, set.String(), r.OutputDir)
 		return err
 	}
 	held := ""
