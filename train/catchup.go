@@ -35,11 +35,6 @@ const (
 // errNotKept says that a peer no longer has what it was asked for.
 var errNotKept = errors.New("not kept any more")
 
-func isFatal(err error) bool {
-	var f fatalError
-	return errors.As(err, &f)
-}
-
 // catchUp brings this node to where peer stands: by the sums that it missed if
 // peer still has them, else by peer's whole state.
 func (t *Trainer) catchUp(ctx context.Context, peer roster.Member, to Hello) error {
