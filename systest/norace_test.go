@@ -1,0 +1,8 @@
+//go:build !race
+
+package systest
+
+const (
+	raced     = false
+	longSteps = 60
+)
