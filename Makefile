@@ -1,5 +1,5 @@
 # make check     what a change must pass before it lands (CI runs more: .ci/run)
-# make bits      the promise, on the demo's job: one hash whatever happens (about an hour on two cores)
+# make bits      the promise, on the demo's job: one hash whatever happens (ten minutes on two cores)
 # make bench     the measurements of docs/bench.md (alone on the machine)
 # make demo      the demo
 

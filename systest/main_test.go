@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	bits  = flag.Bool("bits", false, "hold the promise on recipes/demo.yaml too (about an hour)")
+	bits  = flag.Bool("bits", false, "hold the promise on recipes/demo.yaml too (ten minutes)")
 	steps = flag.Int("steps", 0, "with -bits: so many steps instead of the recipe's")
 )
 
