@@ -17,7 +17,7 @@ import (
 // best backend that there is. It prints a table of hashes.
 func TestBits(t *testing.T) {
 	if !*bits {
-		t.Skip("takes about an hour; run make bits")
+		t.Skip("takes ten minutes; run make bits")
 	}
 	weights := filepath.Join("..", "demo", "base", "model.safetensors")
 	if _, err := os.Stat(weights); err != nil {
