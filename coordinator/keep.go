@@ -176,7 +176,7 @@ func manifestOf(j *ledger.Job) checkpoint.Manifest {
 	if c.Eval != nil {
 		m.Eval = &checkpoint.Eval{Step: c.Eval.Step, Tail: c.Eval.Tail}
 	}
-	_ = json.Unmarshal(j.Info.Params, &m.Params) // who exports says what is missing
+	_ = json.Unmarshal(j.Info.Params, &m.Params) // submit has refused what this cannot read
 	for i, chunk := range c.Chunks {
 		m.Chunks = append(m.Chunks, checkpoint.Chunk{Index: i, SHA256: chunk.SHA256, Size: chunk.Size})
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"carillon/checkpoint"
 	"carillon/job"
 	"carillon/ledger"
 	"carillon/roster"
@@ -172,6 +173,12 @@ func (c *Coordinator) submit(payload []byte) ([]byte, error) {
 	if len(i.Spec) > 0 {
 		if _, err := job.DecodeSpec(i.Spec); err != nil {
 			return nil, err
+		}
+	}
+	if len(i.Params) > 0 {
+		var params []checkpoint.Param
+		if err := json.Unmarshal(i.Params, &params); err != nil {
+			return nil, fmt.Errorf("submission: params: %w", err)
 		}
 	}
 	before := c.job()

@@ -288,7 +288,7 @@ func (r *run) failed(ctx context.Context, c *wire.Control) error {
 // prepare makes the data set if there is none yet, and fills in what follows from it.
 func (r *run) prepare(ctx context.Context, info *wire.JobInfo) error {
 	if r.Data == nil {
-		d, err := Prepare(ctx, r.Spec, r.dir, corpus.Progress(r.View.Progress))
+		d, err := prepare(ctx, r.Spec, r.base, r.dir, corpus.Progress(r.View.Progress))
 		if err != nil {
 			return err
 		}

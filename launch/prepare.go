@@ -34,6 +34,12 @@ func Prepare(ctx context.Context, spec job.Spec, dir string, progress corpus.Pro
 	if err != nil {
 		return nil, err
 	}
+	return prepare(ctx, spec, base, dir, progress)
+}
+
+// prepare is Prepare for a base model that was inspected already: its weights,
+// which may be large, are hashed once.
+func prepare(ctx context.Context, spec job.Spec, base model.Facts, dir string, progress corpus.Progress) (*Data, error) {
 	tok, err := openTokenizer(spec, base)
 	if err != nil {
 		return nil, err

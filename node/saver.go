@@ -116,30 +116,39 @@ const atOnce = 4
 // upload stores chunks of c in the background, those that are not under way.
 func (s *saver) upload(c *stateCopy, chunks []int) {
 	s.mu.Lock()
-	var todo []int
-	for _, i := range chunks {
-		if !c.retired && !c.begun[i] && time.Now().After(c.again) {
-			c.begun[i] = true
-			todo = append(todo, i)
-		}
-	}
-	if len(todo) > 0 {
-		c.busy.Add(1) // before Save can retire c
-	}
+	chunks = c.begin(chunks)
 	s.mu.Unlock()
-	if len(todo) == 0 {
+	if len(chunks) == 0 {
 		return
 	}
 	s.uploads.Go(func() {
 		defer c.busy.Done()
 		var g errgroup.Group
 		g.SetLimit(atOnce)
-		for _, i := range todo {
+		for _, i := range chunks {
 			g.Go(func() error { s.put(c, i); return nil })
 		}
 		_ = g.Wait() // put reports by itself
 		s.stored()
 	})
+}
+
+// begin returns those of the chunks that are to be stored now. If there are any,
+// the copy is busy from here on, so that Save waits for it. saver.mu is held.
+func (c *stateCopy) begin(chunks []int) (now []int) {
+	if c.retired || time.Now().Before(c.again) {
+		return nil
+	}
+	for _, i := range chunks {
+		if !c.begun[i] {
+			c.begun[i] = true
+			now = append(now, i)
+		}
+	}
+	if len(now) > 0 {
+		c.busy.Add(1)
+	}
+	return now
 }
 
 const (

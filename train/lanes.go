@@ -71,11 +71,7 @@ func (t *Trainer) gradient(step uint64, lane int) (*laneGradient, error) {
 func (l *laneGradient) count(tail *allreduce.Tail) {
 	tail[allreduce.Tokens] += l.tokens
 	tail[allreduce.Examples] += l.examples
-	if f := float64(l.loss); math.IsNaN(f) || math.IsInf(f, 0) {
-		tail[allreduce.BadLoss]++
-		return
-	}
-	tail[allreduce.Loss] += allreduce.LossCount(l.loss)
+	tail.AddLoss(l.loss)
 }
 
 // begin forgets every gradient that is not of this step and these lanes.

@@ -14,14 +14,6 @@ type State struct {
 	Digest  [32]byte
 }
 
-// copyFrom makes s equal to o, in memory of its own.
-func (s *State) copyFrom(o *State) {
-	s.Step, s.Updates, s.Digest = o.Step, o.Updates, o.Digest
-	s.W = append(s.W[:0], o.W...)
-	s.M = append(s.M[:0], o.M...)
-	s.V = append(s.V[:0], o.V...)
-}
-
 // Record is what a finished step came to.
 type Record struct {
 	Step         uint64

@@ -567,3 +567,11 @@ func alone(t *testing.T, change ...func(*system)) outcome {
 	})
 	return got
 }
+
+// copyFrom makes s equal to o, in memory of its own.
+func (s *State) copyFrom(o *State) {
+	s.Step, s.Updates, s.Digest = o.Step, o.Updates, o.Digest
+	s.W = append(s.W[:0], o.W...)
+	s.M = append(s.M[:0], o.M...)
+	s.V = append(s.V[:0], o.V...)
+}

@@ -249,7 +249,7 @@ func (t *Trainer) steps(ctx context.Context, mesh Mesh, r roster.Roster) error {
 	var word Word
 	for {
 		if err := t.boundary(ctx, mesh, r); err != nil {
-			return err
+			return t.fail(ctx, err)
 		}
 		if t.finished() || !word.Switch.IsZero() {
 			t.switchTo(word.Switch)
@@ -269,11 +269,11 @@ func (t *Trainer) steps(ctx context.Context, mesh Mesh, r roster.Roster) error {
 // the copy for a checkpoint. What was done already is not done again.
 func (t *Trainer) boundary(ctx context.Context, mesh Mesh, r roster.Roster) error {
 	if err := t.evaluate(ctx, mesh, r.Members[mesh.Rank()].Lanes); err != nil {
-		return t.fail(ctx, err)
+		return err
 	}
 	t.report()
 	if !t.saveDue() {
 		return nil
 	}
-	return t.cfg.Saver.Save(&t.state, mesh.Rank(), mesh.Size())
+	return fatal(t.cfg.Saver.Save(&t.state, mesh.Rank(), mesh.Size()))
 }
