@@ -11,22 +11,6 @@ import (
 	"carillon/job"
 )
 
-// Example is one example as text: either Text, or Prompt and Completion.
-type Example struct {
-	Prompt, Completion string
-	Text               string
-	Continued          bool   // the next Text goes on where this one stops: no end of text between
-	Group              string // what must not be cut by a split: a package, a record
-	From               string // file and line, for errors
-	HeldOut            bool
-}
-
-// The types of data sets. A pair is learnt from the completion on, text whole.
-const (
-	TypePairs = "prompt_completion"
-	TypeText  = "text"
-)
-
 // The paths that name what every Go installation holds.
 const (
 	GoStd = "go:std" // exported declarations and their first sentences, as pairs

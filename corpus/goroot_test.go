@@ -3,6 +3,7 @@ package corpus
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -119,7 +120,7 @@ func TestDeclarationsAndTheirFirstSentences(t *testing.T) {
 		{Prompt: "func Linux()\n//", Completion: " Linux is here.", Group: "io", From: "io/io_linux.go:4"},
 		{Prompt: "func Now()\n//", Completion: " Now is there.", Group: "io", From: "io/now.go:6"},
 	}
-	if !slices.Equal(got, want) {
+	if !equal(got, want) {
 		for i := range max(len(got), len(want)) {
 			var g, w Example
 			if i < len(got) {
@@ -128,7 +129,7 @@ func TestDeclarationsAndTheirFirstSentences(t *testing.T) {
 			if i < len(want) {
 				w = want[i]
 			}
-			if g != w {
+			if !reflect.DeepEqual(g, w) {
 				t.Errorf("example %d:\ngot  %+v\nwant %+v", i, g, w)
 			}
 		}
