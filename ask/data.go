@@ -24,7 +24,7 @@ func (a *Asker) Data(ctx context.Context, spec job.Spec, progress corpus.Progres
 	}
 	defer os.RemoveAll(dir) // an open set is mapped, and needs no name
 	path := filepath.Join(dir, "data.shard")
-	if _, err := shard.Build(path, a.Config().Vocab, examples); err != nil {
+	if _, err := shard.Build(path, shard.Info{Vocab: a.Config().Vocab, Blank: -1}, examples); err != nil {
 		return nil, fmt.Errorf("tokenized data: %w", err)
 	}
 	return shard.Open(path)

@@ -134,7 +134,7 @@ func TestPrepareForAShard(t *testing.T) {
 		t.Errorf("%d to train on, %d held out; want 30 and 10", report.Train, report.HeldOut)
 	}
 	path := filepath.Join(t.TempDir(), "x.shard")
-	if _, err := shard.Build(path, tok.VocabSize(), examples); err != nil {
+	if _, err := shard.Build(path, shard.Info{Vocab: tok.VocabSize(), Blank: -1}, examples); err != nil {
 		t.Fatal(err)
 	}
 	s, err := shard.Open(path)

@@ -52,7 +52,7 @@ func prepare(ctx context.Context, spec job.Spec, base model.Facts, dir string, p
 		return nil, err
 	}
 	d := &Data{Path: filepath.Join(dir, "data.shard"), Train: report.Train, Report: report}
-	d.Hash, err = shard.Build(d.Path, base.Vocab, examples)
+	d.Hash, err = shard.Build(d.Path, shard.Info{Vocab: base.Vocab, Blank: -1}, examples)
 	return d, err
 }
 

@@ -21,6 +21,13 @@ type Plan struct {
 	Buckets []int
 	// EvalExamples bounds the held-out examples that are evaluated; 0: all.
 	EvalExamples int
+	// Balanced draws each training row with replacement: a class, all as likely,
+	// then one of its examples. SeqCls only.
+	Balanced bool
+	// TokenDropout is the share of a training row's tokens that become blank.
+	TokenDropout float64
+	// TargetLen is the padded length of targets. Seq2SeqLM only.
+	TargetLen int
 }
 
 // PlanOf returns the plan of a recipe. Without length_buckets every batch has
@@ -50,7 +57,18 @@ type Batch struct {
 	Real      int     // rows that hold an example; they come first. 0: nothing to run
 	Tokens    []int32 // [Rows*Len], 0 on padding
 	Labels    []int32 // [Rows*Len], unshifted; Ignore on padding, prompts and empty rows
-	Mask      []int32 // [Rows*Len], 1 on real tokens, 0 on padding
+	// Mask, [Rows*Len], is 0 on padding, else the number of the token's part in
+	// its row, from 1.
+	Mask []int32
+	// TargetLen is the width of Targets: 1 for SeqCls and Regression, 0 for
+	// CausalLM.
+	TargetLen int
+	// Targets, [Rows*TargetLen], are classes, bits of float32 or ids; Ignore on
+	// padding and empty rows.
+	Targets []int32
+	// DecoderTokens are a decoder's inputs: the targets, shifted right.
+	// [Rows*TargetLen] for Seq2SeqLM, else empty.
+	DecoderTokens []int32
 }
 
 // Check says whether the plan can be carried out on this set; Batch and

@@ -12,10 +12,10 @@ import (
 
 // Build writes the examples as one shard to path, whole or not at all, and
 // returns its hash. The same examples in the same order give the same bytes.
-// vocab is the size of the vocabulary; a token outside it, an example without
-// tokens, and a set without a training example are errors.
-func Build(path string, vocab int, examples []Example) (Hash, error) {
-	l, order, err := plan(vocab, examples)
+// A token outside the vocabulary, an example without tokens, and a set without
+// a training example are errors.
+func Build(path string, info Info, examples []Example) (Hash, error) {
+	l, order, err := plan(info.Vocab, examples)
 	if err != nil {
 		return Hash{}, fmt.Errorf("build shard %s: %w", path, err)
 	}

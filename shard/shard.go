@@ -26,10 +26,14 @@ func Key(hash string) string { return "shards/" + hash }
 // Example is one tokenized example.
 type Example struct {
 	Tokens []int32 // ids, each in [0, vocab)
-	// Labels are what the model should say: one for each token, unshifted as in
-	// Hugging Face, Ignore where nothing is learnt. nil means the tokens
-	// themselves (plain text).
-	Labels  []int32
+	// Labels are what the model should say. CausalLM: one for each token,
+	// unshifted as in Hugging Face, Ignore where nothing is learnt; nil means the
+	// tokens themselves (plain text). SeqCls: one, the class. Regression: one,
+	// the value's math.Float32bits. Seq2SeqLM: the ids of the target.
+	Labels []int32
+	// Starts are where further parts begin in Tokens, ascending, without 0: the
+	// examples of a pack, or the second text of a pair. nil: one part.
+	Starts  []int32
 	HeldOut bool // not trained on; the loss on it is the held-out loss
 }
 

@@ -29,7 +29,7 @@ func pairs(n int) []Example {
 func build(t testing.TB, examples []Example) *Set {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "data.shard")
-	hash, err := Build(path, 1000, examples)
+	hash, err := Build(path, Info{Vocab: 1000, Blank: -1}, examples)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestBuildRefuses(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "data.shard")
-			_, err := Build(path, 1000, tt.examples)
+			_, err := Build(path, Info{Vocab: 1000, Blank: -1}, tt.examples)
 			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
 				t.Errorf("err = %v; want %q and the path", err, tt.want)
 			}
@@ -106,7 +106,7 @@ func TestBuildRefuses(t *testing.T) {
 }
 
 func TestBuildIntoAMissingFolder(t *testing.T) {
-	if _, err := Build(filepath.Join(t.TempDir(), "no", "data.shard"), 1000, pairs(5)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Build(filepath.Join(t.TempDir(), "no", "data.shard"), Info{Vocab: 1000, Blank: -1}, pairs(5)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("err = %v; want one that says the folder does not exist", err)
 	}
 }

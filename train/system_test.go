@@ -81,7 +81,7 @@ func testData(t *testing.T) *shard.Set {
 		}
 		examples = append(examples, e)
 	}
-	if _, err := shard.Build(path, 50, examples); err != nil {
+	if _, err := shard.Build(path, shard.Info{Vocab: 50, Blank: -1}, examples); err != nil {
 		t.Fatal(err)
 	}
 	data, err := shard.Open(path)

@@ -77,7 +77,7 @@ func around(ctx context.Context, n, windows int) (cpu, wall float64, err error) 
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "data.shard")
-	if _, err := shard.Build(path, 1000, aroundExamples()); err != nil {
+	if _, err := shard.Build(path, shard.Info{Vocab: 1000, Blank: -1}, aroundExamples()); err != nil {
 		return 0, 0, err
 	}
 	var nodes []*aroundChild
