@@ -25,6 +25,9 @@ func (s Spec) bounds() []bound {
 	b := []bound{
 		{"val_set_size", s.ValSetSize, 0, many, false, false},
 		{"sequence_len", float64(s.SequenceLen), 2, maxTokens, false, false},
+		{"max_target_length", float64(s.MaxTargetLength), 0, maxTokens, false, false},
+		{"token_dropout", s.TokenDropout, 0, 1, false, true},
+		{"neftune_noise_alpha", s.NeftuneNoiseAlpha, 0, 1e6, false, false},
 		{"lanes", float64(s.Lanes), 1, maxLanes, false, false},
 		{"micro_batch_size", float64(s.MicroBatchSize), 1, 1 << 16, false, false},
 		{"max_steps", float64(s.MaxSteps), 0, many, false, false},
@@ -47,6 +50,9 @@ func (s Spec) bounds() []bound {
 		{"min_nodes", float64(s.MinNodes), 1, 1 << 12, false, false},
 		{"max_nodes", float64(s.MaxNodes), 0, 1 << 12, false, false},
 		{"cpu_threads", float64(s.CPUThreads), 1, 256, false, false},
+	}
+	for i, w := range s.ClassWeights {
+		b = append(b, bound{fmt.Sprintf("class_weights[%d]", i), w, 0, 1e6, true, false})
 	}
 	if l := s.LoRA; l != nil {
 		b = append(b, bound{"lora.r", float64(l.R), 1, 1 << 16, false, false},

@@ -12,7 +12,7 @@ import (
 func defaults(file string) Spec {
 	name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
 	return Spec{
-		SequenceLen: 512, ExcessLengthStrategy: "drop",
+		SequenceLen: 512, OnBadRow: "error", Balance: "none",
 		Lanes: 8, MicroBatchSize: 1, Seed: 42,
 		Optimizer: "adamw", LRScheduler: "cosine", LearningRate: unset,
 		AdamBeta1: 0.9, AdamBeta2: 0.999, AdamEpsilon: 1e-8, MaxGradNorm: 1,

@@ -9,7 +9,7 @@ import (
 )
 
 // specVersion is the version of a spec's JSON, which ledgers and manifests keep.
-const specVersion = 1
+const specVersion = 2
 
 // plain is a Spec without its methods.
 type plain Spec

@@ -69,8 +69,11 @@ func (s Spec) fixed() map[string]any {
 	}
 	delete(m, "version")
 	delete(m, "base_model")
-	for _, d := range m["datasets"].([]any) {
-		delete(d.(map[string]any), "path")
+	for _, key := range []string{"datasets", "test_datasets"} {
+		list, _ := m[key].([]any)
+		for _, d := range list {
+			delete(d.(map[string]any), "path")
+		}
 	}
 	return m
 }

@@ -23,7 +23,7 @@ func whole(t *testing.T) Spec {
 // say so in the changelog.
 func TestIdentityStaysTheSame(t *testing.T) {
 	id := whole(t).Identity([32]byte{1}, [32]byte{2})
-	const want = "cdf253bb6935185e9441486cfe742ead2fef4467b0844c5e41826b3684a0db7a"
+	const want = "3ad7deb85dd29f57fe110fb44fe0032a1185ffc2389cd7aedeae10565433e29f"
 	if got := hex.EncodeToString(id[:]); got != want {
 		t.Errorf("identity = %s\nwant       %s", got, want)
 	}
@@ -34,7 +34,8 @@ func TestIdentityKnowsWhatCanChangeBits(t *testing.T) {
 	free := map[string]string{
 		"nodes": "4", "min_nodes": "1", "max_nodes": "0", "algorithm": "twoshot", "store": "x", "save_steps": "1",
 		"save_minutes": "0", "save_total_limit": "9", "save_dtype": "float16", "logging_steps": "1", "output_dir": "x", "base_model": "elsewhere",
-		"datasets": "[{path: moved, type: prompt_completion, held_out: [net/http, sync]}, {path: less.jsonl}]",
+		"datasets":      "[{path: moved, type: prompt_completion, held_out: [net/http, sync]}, {path: less, type: classification, ds_type: tsv, columns: [words, kind], field_text: words, field_label: kind}]",
+		"test_datasets": "[{path: moved}]",
 	}
 	counts := map[string]string{
 		"seed": "1", "lanes": "4", "micro_batch_size": "1", "sequence_len": "300", "length_buckets": "256", "max_steps": "201",
@@ -42,7 +43,8 @@ func TestIdentityKnowsWhatCanChangeBits(t *testing.T) {
 		"adam_beta2": "0.9", "adam_epsilon": "1e-8", "max_grad_norm": "1", "compression": "q8", "train_on_inputs": "false",
 		"val_set_size": "0", "excess_length_strategy": "drop", "cpu_threads": "4", "mixed": "false", "eval_steps": "0",
 		"eval_examples": "0", "method": "full", "lora": "{r: 8}",
-		"datasets": "[{path: go:std}]",
+		"datasets": "[{path: go:std}]", "test_datasets": "[{path: test.jsonl, type: alpaca}]", "labels": "good,bad", "class_weights": "2,1",
+		"mask_history": "false", "token_dropout": "0", "neftune_noise_alpha": "0", "source_prefix": "", "chat_template": "zephyr",
 	}
 	for _, tt := range []struct {
 		changes map[string]string
@@ -93,7 +95,7 @@ func TestSpecTravelsAsJSON(t *testing.T) {
 		t.Errorf("decoded %+v, %v\nwant %+v", got, err, s)
 	}
 	inside, err := json.Marshal(struct{ Spec Spec }{s})
-	if err != nil || !strings.Contains(string(inside), `"Spec":{"version":1,"base_model":`) {
+	if err != nil || !strings.Contains(string(inside), `"Spec":{"version":2,"base_model":`) {
 		t.Errorf("inside another: %s, %v", inside, err)
 	}
 }
@@ -104,8 +106,8 @@ func TestDecodeSpecRefuses(t *testing.T) {
 		{"", "EOF"},
 		{good[:len(good)/2], "unexpected EOF"},
 		{good + good, "more follows"},
-		{strings.Replace(good, `"version":1`, `"version":2`, 1), "version 2; this program reads 1"},
-		{strings.Replace(good, `"version":1,`, "", 1), "version 0"},
+		{strings.Replace(good, `"version":2`, `"version":3`, 1), "version 3; this program reads 2"},
+		{strings.Replace(good, `"version":2,`, "", 1), "version 0"},
 		{strings.Replace(good, `"lanes"`, `"lames"`, 1), `unknown field "lames"`},
 		{strings.Replace(good, `"lanes":16`, `"lanes":"16"`, 1), "lanes"},
 		{strings.Replace(good, `"lanes":16`, `"lanes":0`, 1), "spec: lanes: 0; want"},
@@ -117,7 +119,7 @@ func TestDecodeSpecRefuses(t *testing.T) {
 }
 
 func FuzzDecodeSpec(f *testing.F) {
-	f.Add([]byte(`{"version":1,"base_model":"b","method":"lora"}`))
+	f.Add([]byte(`{"version":2,"base_model":"b","method":"lora"}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if s, err := DecodeSpec(text); err == nil {
 			s.Identity([32]byte{}, [32]byte{})

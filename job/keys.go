@@ -72,6 +72,15 @@ var spelled = map[string]map[string]string{
 		"dataset":                     "datasets",
 		"val_size":                    "val_set_size",
 		"train_on_prompt":             "train_on_inputs",
+		"packing":                     "sample_packing",
+		"neat_packing":                "sample_packing",
+		"template":                    "chat_template",
+		"task":                        "task_type",
+		"label_names":                 "labels",
+		"val_dataset":                 "test_datasets",
+		"eval_dataset":                "test_datasets",
+		"neftune_alpha":               "neftune_noise_alpha",
+		"max_source_length":           "sequence_len",
 		"finetuning_type":             "method",
 		"peft_type":                   "method",
 		"lora_rank":                   "lora.r",
@@ -84,7 +93,8 @@ var spelled = map[string]map[string]string{
 		"rank": "r", "lora_r": "r", "alpha": "lora_alpha", "dropout": "lora_dropout",
 		"lora_target_modules": "target_modules", "lora_target": "target_modules",
 	},
-	"datasets": {"file": "path", "dataset": "path", "format": "type"},
+	"datasets": {"file": "path", "dataset": "path", "format": "type", "formatting": "type", "field_role": "message_field_role",
+		"field_content": "message_field_content", "text_column": "field_text", "target_column": "field_label"},
 }
 
 // differs says what to do instead of a key that has no single counterpart here.
@@ -99,6 +109,10 @@ var differs = map[string]string{
 	"evaluation_strategy":           "write eval_steps, a number of steps (0 for none)",
 	"save_strategy":                 "write save_steps, a number of steps (0 for the last only)",
 	"auto_resume_from_checkpoints":  "start train with --resume",
+	"eval_sample_packing":           "held-out examples are packed as training examples are; leave it out",
+	"chat_template_jinja":           "write the template to a file whose name ends in .jinja, and chat_template: its path",
+	"roles_to_train":                "answers are learnt, all of them or with mask_history: true the last; leave it out",
+	"train_on_eos":                  "the end of an answer is learnt with it; leave it out",
 	"pad_to_sequence_len":           "write length_buckets, the lengths that batches are padded to",
 	"group_by_length":               "write length_buckets, the lengths that batches are padded to",
 	"full_determinism":              "every job is deterministic; leave it out",
@@ -120,12 +134,12 @@ var differs = map[string]string{
 // values (false, null, 0, none, empty) say nothing and are accepted.
 var unbuilt = map[string][]string{
 	"": {
-		"bf16", "fp16", "tf32", "gradient_checkpointing", "sample_packing", "eval_sample_packing", "packing",
+		"bf16", "fp16", "tf32", "gradient_checkpointing",
 		"load_in_8bit", "load_in_4bit", "deepspeed", "fsdp", "fsdp_config", "hub", "hub_model_id", "hub_strategy", "push_to_hub",
-		"neftune_noise_alpha", "loraplus_lr_ratio", "peft_use_dora", "peft_use_rslora", "lora_modules_to_save",
+		"loraplus_lr_ratio", "peft_use_dora", "peft_use_rslora", "lora_modules_to_save",
 		"lora_fan_in_fan_out", "delayed_scaling", "topk", "error_feedback", "local_steps", "diloco", "dct",
 		"label_smoothing", "label_smoothing_factor", "cosine_min_lr_ratio", "lr_groups", "unfrozen_parameters",
-		"test_datasets", "chat_template", "special_tokens", "tokens", "tokenizer_type", "model_type",
+		"special_tokens", "tokens", "tokenizer_type", "model_type",
 		"trust_remote_code", "report_to", "wandb_project", "early_stopping_min_delta", "metric_for_best_model",
 		"loss_watchdog_threshold", "feature", "prompt", "prefix", "adapters", "groups", "seeds",
 	},
@@ -133,7 +147,7 @@ var unbuilt = map[string][]string{
 		"use_dora", "use_rslora", "lora_bias", "modules_to_save", "exclude_modules", "layers_to_transform",
 		"layers_pattern", "rank_pattern", "alpha_pattern", "layer_replication", "target_parameters",
 	},
-	"datasets": {"split", "name", "ds_type", "data_files", "revision", "weight", "template", "message_property_mappings"},
+	"datasets": {"split", "name", "data_files", "revision", "weight", "template", "message_property_mappings"},
 }
 
 // find returns the full key that name, in a section, stands for. skip: it is of
@@ -152,7 +166,7 @@ func find(section, name, value string) (key string, skip bool, err error) {
 	if hint, ok := differs[name]; ok && section == "" {
 		return "", false, fmt.Errorf("%s is not a key here: %s", name, strings.ReplaceAll(hint, "%s", value))
 	}
-	if slices.Contains(unbuilt[section], name) || section == "datasets" && strings.HasPrefix(name, "field_") {
+	if slices.Contains(unbuilt[section], name) {
 		if isOff(value) {
 			return "", true, nil
 		}

@@ -20,6 +20,10 @@ const (
 	ForInit       Purpose = 5 // a parameter's first value: (NameWord(name))
 	ForProbe      Purpose = 6 // the probe batch and trainables
 	ForSplit      Purpose = 7 // which examples are held out
+
+	ForTokenDropout Purpose = 8  // which input tokens are blanked: (position)
+	ForBalance      Purpose = 9  // which class and member a place gets: (position)
+	ForNoise        Purpose = 10 // noise on embeddings: (step, lane)
 )
 
 // NewKey makes the key of one use: the seed, its purpose, and where it happens.

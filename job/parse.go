@@ -69,6 +69,9 @@ func (p *parser) section(into reflect.Value, key string, n *yaml.Node) error {
 		return &lineError{n.Line, fmt.Errorf("%s%s; want keys with values", lead(key), describe(n))}
 	}
 	kind, _, _ := strings.Cut(key, "[")
+	if kind == "test_datasets" {
+		kind = "datasets" // of the same keys
+	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		name, value := n.Content[i], resolve(n.Content[i+1])
 		full, skip, err := find(kind, name.Value, shown(value))

@@ -19,7 +19,7 @@ func TestParseFillsInDefaults(t *testing.T) {
 	}
 	want := Spec{
 		BaseModel: "demo/base", Datasets: []Dataset{{Path: "go:std"}},
-		SequenceLen: 512, Buckets: []int{512}, ExcessLengthStrategy: "drop",
+		SequenceLen: 512, Buckets: []int{512}, OnBadRow: "error", Balance: "none",
 		Method: "lora", LoRA: &LoRA{R: 8, LoraAlpha: 8, TargetModules: []string{"all-linear"}, Bias: "none"},
 		Lanes: 8, MicroBatchSize: 1, NumEpochs: 1, Seed: 42,
 		Optimizer: "adamw", LearningRate: 2e-4, LRScheduler: "cosine",
@@ -42,7 +42,13 @@ func TestParseReadsEveryKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Spec{
-		BaseModel: "models/gpt2", Datasets: []Dataset{{"go:std", "prompt_completion", []string{"net/http", "sync"}}, {Path: "more.jsonl"}},
+		BaseModel: "models/gpt2", Datasets: []Dataset{
+			{Path: "go:std", Type: "prompt_completion", HeldOut: []string{"net/http", "sync"}},
+			{Path: "more.csv", Type: "classification", DsType: "tsv", Columns: []string{"words", "kind"}, FieldText: "words", FieldLabel: "kind"},
+		},
+		TestDatasets: []Dataset{{Path: "test.jsonl"}}, GroupBy: "author", OnBadRow: "skip", DatasetExactDeduplication: true, RemoveOverlap: true,
+		TaskType: SeqCls, Labels: []string{"bad", "good"}, Balance: "weights", ClassWeights: []float64{1, 2.5},
+		ChatTemplate: "chatml", MaskHistory: true, SourcePrefix: "say: ", TokenDropout: 0.1, NeftuneNoiseAlpha: 5,
 		ValSetSize: 0.05, SequenceLen: 256, Buckets: []int{64, 256}, ExcessLengthStrategy: "truncate", TrainOnInputs: true,
 		Method: "lora", LoRA: &LoRA{4, 16, 0.05, []string{"c_attn", "c_proj"}, "none"},
 		Lanes: 16, MicroBatchSize: 2, MaxSteps: 200, Seed: 1 << 63,
@@ -98,7 +104,19 @@ func TestParseRefuses(t *testing.T) {
 		{small + "sequence_length: 128\n", "write sequence_len: 128"},
 		{small + "lr_scheduler_type: cosine\n", "write lr_scheduler: cosine"},
 		{small + "torch_dtype: bfloat16\n", "r.yaml:4: torch_dtype is not a key here: numbers are float32 while training"},
-		{small + "sample_packing: true\n", "sample_packing is not built yet"},
+		{small + "eval_sample_packing: true\n", "held-out examples are packed as training examples are; leave it out"},
+		{small + "packing: true\n", "packing is spelled sample_packing here"},
+		{small + "sample_packing: true\ntask_type: seq_cls\n", "r.yaml:4: sample_packing: true with task_type seq_cls; only causal_lm examples are packed"},
+		{small + "balance: weights\ntask_type: regression\n", "r.yaml:4: balance: weights with task_type regression; only seq_cls has classes"},
+		{small + "labels: [a, b]\nclass_weights: [1]\n", "r.yaml:5: class_weights: 1 weights for 2 labels; want one for each"},
+		{small + "labels: [a, b, a]\n", `r.yaml:4: labels: "a" stands twice; want each class once`},
+		{small + "class_weights: [1, 0]\n", "class_weights[1]: 0; want a number above 0"},
+		{small + "task_type: CAUSAL_LM\n", "task_type: CAUSAL_LM is spelled causal_lm here"},
+		{small + "task_type: token_cls\n", "task_type: token_cls is not built yet"},
+		{small + "on_bad_row: ignore\n", `on_bad_row: "ignore" is unknown; want error or skip`},
+		{small + "test_datasets: [{type: alpaca}]\n", "test_datasets[0]: path missing"},
+		{small + "test_datasets: [{path: x, pth: y}]\n", `r.yaml:4: unknown key "datasets.pth"`},
+		{small + "test_datasets: [{path: x, ds_type: xml}]\n", `test_datasets[0].ds_type: "xml" is unknown; want json, jsonl, csv, tsv, parquet or text`},
 		{small + "delayed_scaling: true\n", "delayed_scaling is not built yet"},
 		{small + "lora: {rank: 4}\n", "r.yaml:4: lora.rank is spelled lora.r here: write lora.r: 4"},
 		{small + "hub: true\n", "r.yaml:4: hub is not built yet; leave it out"},
@@ -212,8 +230,8 @@ func TestTheRecipesOfTheRepositoryParse(t *testing.T) {
 	}
 	// The weights in demo/base were trained with these.
 	want := Spec{
-		BaseModel: "demo/base", ReinitWeights: true, Datasets: []Dataset{{"go:src", "text", held}},
-		SequenceLen: 256, Buckets: []int{256}, ExcessLengthStrategy: "drop", Method: "full",
+		BaseModel: "demo/base", ReinitWeights: true, Datasets: []Dataset{{Path: "go:src", Type: "text", HeldOut: held}},
+		SequenceLen: 256, Buckets: []int{256}, OnBadRow: "error", Balance: "none", Method: "full",
 		Lanes: 4, MicroBatchSize: 4, MaxSteps: 1000, Seed: 42, Optimizer: "adamw", LearningRate: 1.5e-3,
 		LRScheduler: "cosine", WarmupSteps: 100, WeightDecay: 0.1, AdamBeta1: 0.9, AdamBeta2: 0.95, AdamEpsilon: 1e-8,
 		MaxGradNorm: 1, Compression: "q16", Algorithm: "auto", SaveSteps: 100, SaveMinutes: 10, SaveTotalLimit: 3,

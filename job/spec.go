@@ -13,19 +13,67 @@ type Spec struct {
 
 	// Datasets are the sources of examples, read in order.
 	Datasets []Dataset `json:"datasets" yaml:"datasets"`
+	// TestDatasets are sources of which everything is held out. Default: none.
+	TestDatasets []Dataset `json:"test_datasets,omitempty" yaml:"test_datasets"`
 	// ValSetSize is what is held out for evaluation: a share of the examples if
 	// below 1, else their number. Default: 0, only what a data set's held_out
-	// lists.
+	// and TestDatasets list.
 	ValSetSize float64 `json:"val_set_size" yaml:"val_set_size"`
+	// GroupBy is a field of the records. Records with the same value in it are
+	// held out together or trained on together. Default: none, each for itself.
+	GroupBy string `json:"group_by,omitempty" yaml:"group_by"`
+	// OnBadRow says what becomes of a record that cannot be used: error, or skip
+	// and count. Default: error.
+	OnBadRow string `json:"on_bad_row" yaml:"on_bad_row"`
+	// DatasetExactDeduplication leaves out training examples that repeat an
+	// earlier one. Default: false, they are counted.
+	DatasetExactDeduplication bool `json:"dataset_exact_deduplication" yaml:"dataset_exact_deduplication"`
+	// RemoveOverlap leaves out training examples whose input is held out too, but
+	// for case, spaces and ways to write the same letter. Default: false, they
+	// are counted.
+	RemoveOverlap bool `json:"remove_overlap" yaml:"remove_overlap"`
+
+	// TaskType is what the model learns: causal_lm (to go on with a text),
+	// seq_cls (to name a text's class), regression (to give a text a number) or
+	// seq2seq_lm (to answer a text with another, by an encoder and a decoder).
+	// Default: what the records are for.
+	TaskType string `json:"task_type,omitempty" yaml:"task_type"`
+	// Labels are the classes, in the order of their numbers. Default: those of
+	// the training data, numbers by size, else by alphabet.
+	Labels []string `json:"labels,omitempty" yaml:"labels"`
+	// Balance says how classes of different size are balanced: none, weights (of
+	// the loss, examples / (classes x examples of the class)) or sampling
+	// (classes are drawn equally often, with replacement). Default: none.
+	Balance string `json:"balance" yaml:"balance"`
+	// ClassWeights multiply the loss of each class, in the order of Labels.
+	// Default: none, or what Balance says.
+	ClassWeights []float64 `json:"class_weights,omitempty" yaml:"class_weights"`
+	// ChatTemplate renders conversations: a name (chatml, qwen2, llama3, llama2,
+	// gemma, mistral, alpaca or zephyr) or a Jinja file whose name ends in .jinja.
+	// Default: the base model's own.
+	ChatTemplate string `json:"chat_template,omitempty" yaml:"chat_template"`
+	// MaskHistory learns the last answer of a conversation only, not each.
+	// Default: false.
+	MaskHistory bool `json:"mask_history" yaml:"mask_history"`
+	// SourcePrefix is put before each source of seq2seq data: T5's task prefix,
+	// such as "summarize: ". Default: none.
+	SourcePrefix string `json:"source_prefix,omitempty" yaml:"source_prefix"`
 	// SequenceLen is the length of the longest example, in tokens. Default: 512.
 	SequenceLen int `json:"sequence_len" yaml:"sequence_len"`
 	// Buckets are the lengths that batches are padded to, in tokens, ascending,
 	// at most four; the last one is SequenceLen. Each costs a compilation.
 	// Default: SequenceLen alone.
 	Buckets []int `json:"length_buckets" yaml:"length_buckets"`
+	// MaxTargetLength is the length of the longest answer that a decoder of its
+	// own gives, in tokens. Default: 0, SequenceLen.
+	MaxTargetLength int `json:"max_target_length,omitempty" yaml:"max_target_length"`
 	// ExcessLengthStrategy says what becomes of longer examples: drop, truncate
-	// or error. Default: drop.
-	ExcessLengthStrategy string `json:"excess_length_strategy" yaml:"excess_length_strategy"`
+	// or error. Default: truncate for classes and numbers, drop for everything
+	// else.
+	ExcessLengthStrategy string `json:"excess_length_strategy,omitempty" yaml:"excess_length_strategy"`
+	// SamplePacking puts several short examples into one row. They do not see each
+	// other. Default: false.
+	SamplePacking bool `json:"sample_packing" yaml:"sample_packing"`
 	// TrainOnInputs computes the loss on prompts too, not on completions only.
 	// Default: false.
 	TrainOnInputs bool `json:"train_on_inputs" yaml:"train_on_inputs"`
@@ -48,6 +96,14 @@ type Spec struct {
 	NumEpochs float64 `json:"num_epochs" yaml:"num_epochs"`
 	// Seed keys everything that looks random. Default: 42.
 	Seed uint64 `json:"seed" yaml:"seed"`
+
+	// TokenDropout is the share of input tokens that are blanked out while
+	// training, in [0, 1): an augmentation for little data. What is to be said
+	// stays as it is. Default: 0.
+	TokenDropout float64 `json:"token_dropout" yaml:"token_dropout"`
+	// NeftuneNoiseAlpha scales the noise on embeddings while training (NEFTune);
+	// 5 is common. Default: 0, none.
+	NeftuneNoiseAlpha float64 `json:"neftune_noise_alpha" yaml:"neftune_noise_alpha"`
 
 	// Optimizer is adamw, which is the default.
 	Optimizer string `json:"optimizer" yaml:"optimizer"`
@@ -133,11 +189,48 @@ type Spec struct {
 
 // Dataset is one source of examples.
 type Dataset struct {
-	// Path is a file, go:std (the standard library's declarations and their
-	// first sentences) or go:src (its source text).
+	// Path is a file, files with * and ? in their names, a folder, go:std (the
+	// standard library's declarations and their first sentences) or go:src (its
+	// source text).
 	Path string `json:"path" yaml:"path"`
-	// Type is the form of the records. Default: guessed from the data.
+	// Type is the form of the records: completion, prompt_completion, alpaca,
+	// sharegpt, messages, classification, regression or seq2seq. Default: guessed
+	// from the first records.
 	Type string `json:"type,omitempty" yaml:"type"`
+	// DsType is the form of the file: json, jsonl, csv, tsv, parquet or text.
+	// Default: what the end of its name says.
+	DsType string `json:"ds_type,omitempty" yaml:"ds_type"`
+	// Columns are the names of the columns of CSV and TSV files that begin without
+	// a line of names. Default: none, the first line has them.
+	Columns []string `json:"columns,omitempty" yaml:"columns"`
+	// FieldText is the field that holds the text to learn or to judge. Default: text.
+	FieldText string `json:"field_text,omitempty" yaml:"field_text"`
+	// FieldText2 is the field that holds the second text of a pair. Default: text2.
+	FieldText2 string `json:"field_text2,omitempty" yaml:"field_text2"`
+	// FieldPrompt is the field that holds the prompt. Default: prompt.
+	FieldPrompt string `json:"field_prompt,omitempty" yaml:"field_prompt"`
+	// FieldCompletion is the field that holds the completion. Default: completion.
+	FieldCompletion string `json:"field_completion,omitempty" yaml:"field_completion"`
+	// FieldInstruction is the field that holds Alpaca's instruction. Default: instruction.
+	FieldInstruction string `json:"field_instruction,omitempty" yaml:"field_instruction"`
+	// FieldInput is the field that holds Alpaca's input. Default: input.
+	FieldInput string `json:"field_input,omitempty" yaml:"field_input"`
+	// FieldOutput is the field that holds Alpaca's answer. Default: output.
+	FieldOutput string `json:"field_output,omitempty" yaml:"field_output"`
+	// FieldSystem is the field that holds what the system says before a conversation. Default: system.
+	FieldSystem string `json:"field_system,omitempty" yaml:"field_system"`
+	// FieldMessages is the field that holds the list of messages. Default: messages or conversations.
+	FieldMessages string `json:"field_messages,omitempty" yaml:"field_messages"`
+	// FieldRole is the field that holds who speaks, in a message. Default: role or from.
+	FieldRole string `json:"message_field_role,omitempty" yaml:"message_field_role"`
+	// FieldContent is the field that holds what is said, in a message. Default: content or value.
+	FieldContent string `json:"message_field_content,omitempty" yaml:"message_field_content"`
+	// FieldLabel is the field that holds the class or the number. Default: label.
+	FieldLabel string `json:"field_label,omitempty" yaml:"field_label"`
+	// FieldSource is the field that holds the text to answer. Default: source.
+	FieldSource string `json:"field_source,omitempty" yaml:"field_source"`
+	// FieldTarget is the field that holds the answer. Default: target.
+	FieldTarget string `json:"field_target,omitempty" yaml:"field_target"`
 	// HeldOut lists packages of go:std and go:src that are evaluated, with their
 	// subfolders, and never trained on. Default: none.
 	HeldOut []string `json:"held_out,omitempty" yaml:"held_out"`

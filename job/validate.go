@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -32,12 +33,15 @@ func (s Spec) checkData() *keyError {
 	if len(s.Datasets) == 0 {
 		return &keyError{"datasets", "missing; want a list of data sets, each with a path"}
 	}
-	for i, d := range s.Datasets {
-		if d.Path == "" {
-			return &keyError{fmt.Sprintf("datasets[%d]", i), "path missing; want a file, go:std or go:src"}
-		}
-		if slices.Contains(d.HeldOut, "") {
-			return &keyError{fmt.Sprintf("datasets[%d].held_out", i), `a name is empty; want packages such as net/http`}
+	if err := checkDatasets("datasets", s.Datasets); err != nil {
+		return err
+	}
+	if err := checkDatasets("test_datasets", s.TestDatasets); err != nil {
+		return err
+	}
+	for i, name := range s.Labels {
+		if slices.Contains(s.Labels[:i], name) {
+			return &keyError{"labels", fmt.Sprintf("%q stands twice; want each class once", name)}
 		}
 	}
 	if s.OutputDir == "" {
@@ -45,6 +49,32 @@ func (s Spec) checkData() *keyError {
 	}
 	return nil
 }
+
+func checkDatasets(key string, list []Dataset) *keyError {
+	for i, d := range list {
+		if d.Path == "" {
+			return &keyError{fmt.Sprintf("%s[%d]", key, i), "path missing; want a file, go:std or go:src"}
+		}
+		if slices.Contains(d.HeldOut, "") {
+			return &keyError{fmt.Sprintf("%s[%d].held_out", key, i), `a name is empty; want packages such as net/http`}
+		}
+		if d.DsType != "" && !slices.Contains(fileTypes, d.DsType) {
+			return &keyError{fmt.Sprintf("%s[%d].ds_type", key, i), fmt.Sprintf("%q is unknown; want %s", d.DsType, words(fileTypes))}
+		}
+	}
+	return nil
+}
+
+// fileTypes are the forms of files that ds_type may name.
+var fileTypes = []string{"json", "jsonl", "csv", "tsv", "parquet", "text"}
+
+// The tasks that task_type may name.
+const (
+	CausalLM   = "causal_lm"
+	SeqCls     = "seq_cls"
+	Regression = "regression"
+	Seq2SeqLM  = "seq2seq_lm"
+)
 
 // choice is a key with a few words as values.
 type choice struct {
@@ -58,8 +88,16 @@ type choice struct {
 var choices = []choice{
 	{"method", func(s Spec) string { return s.Method }, []string{"full", "lora"},
 		[]string{"feature", "adapter", "prompt", "prefix", "ia3", "dora", "qlora", "bitfit", "p_tuning"}, map[string]string{"LORA": "lora", "freeze": "feature"}},
-	{"excess_length_strategy", func(s Spec) string { return s.ExcessLengthStrategy }, []string{"drop", "truncate", "error"},
+	{"excess_length_strategy", func(s Spec) string { return cmp.Or(s.ExcessLengthStrategy, "drop") }, []string{"drop", "truncate", "error"},
 		nil, map[string]string{"raise": "error"}},
+	{"on_bad_row", func(s Spec) string { return s.OnBadRow }, []string{"error", "skip"},
+		nil, map[string]string{"raise": "error", "drop": "skip"}},
+	{"task_type", func(s Spec) string { return cmp.Or(s.TaskType, CausalLM) }, []string{CausalLM, SeqCls, Regression, Seq2SeqLM},
+		[]string{"token_cls", "masked_lm", "question_ans", "feature_extraction"},
+		map[string]string{"CAUSAL_LM": CausalLM, "SEQ_CLS": SeqCls, "SEQ_2_SEQ_LM": Seq2SeqLM, "classification": SeqCls, "seq_2_seq_lm": Seq2SeqLM, "seq2seq": Seq2SeqLM,
+			"TOKEN_CLS": "token_cls", "text-generation": CausalLM, "text-classification": SeqCls}},
+	{"balance", func(s Spec) string { return s.Balance }, []string{"none", "weights", "sampling"},
+		nil, map[string]string{"auto": "weights", "balanced": "weights", "oversample": "sampling"}},
 	{"optimizer", func(s Spec) string { return s.Optimizer }, []string{"adamw"},
 		[]string{"adafactor", "lion", "sgd", "adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit", "muon"},
 		map[string]string{"adamw_torch": "adamw", "adamw_torch_fused": "adamw", "adamw_hf": "adamw"}},
@@ -145,6 +183,16 @@ func (s Spec) checkTogether() *keyError {
 		return &keyError{"warmup_steps", fmt.Sprintf("%d of %d max_steps; the learning rate would never arrive", s.WarmupSteps, s.MaxSteps)}
 	case s.ValSetSize >= 1 && s.ValSetSize != math.Trunc(s.ValSetSize):
 		return &keyError{"val_set_size", fmt.Sprintf("%v; want a share below 1 or a whole number of examples", s.ValSetSize)}
+	case s.MaxTargetLength > 0 && s.TaskType != "" && s.TaskType != Seq2SeqLM:
+		return &keyError{"max_target_length", fmt.Sprintf("%d with task_type %s; only %s has targets of their own length", s.MaxTargetLength, s.TaskType, Seq2SeqLM)}
+	case s.SamplePacking && s.TaskType != "" && s.TaskType != CausalLM:
+		return &keyError{"sample_packing", fmt.Sprintf("true with task_type %s; only %s examples are packed", s.TaskType, CausalLM)}
+	case s.Balance != "none" && s.TaskType != "" && s.TaskType != SeqCls:
+		return &keyError{"balance", fmt.Sprintf("%s with task_type %s; only %s has classes", s.Balance, s.TaskType, SeqCls)}
+	case len(s.ClassWeights) > 0 && len(s.Labels) > 0 && len(s.ClassWeights) != len(s.Labels):
+		return &keyError{"class_weights", fmt.Sprintf("%d weights for %d labels; want one for each", len(s.ClassWeights), len(s.Labels))}
+	case len(s.ClassWeights) > 0 && s.Balance == "sampling":
+		return &keyError{"class_weights", "beside balance: sampling; want one of the two"}
 	case s.MinNodes > s.Nodes:
 		return &keyError{"min_nodes", fmt.Sprintf("%d is above nodes %d", s.MinNodes, s.Nodes)}
 	case s.MaxNodes > 0 && s.MaxNodes < s.Nodes:
