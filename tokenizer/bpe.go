@@ -1,23 +1,77 @@
 package tokenizer
 
+import "fmt"
+
 // pair is two neighbouring tokens.
 type pair struct{ left, right int32 }
 
 // merge is what a pair becomes, and when: the lowest rank first.
 type merge struct{ rank, id int32 }
 
-// merge appends the tokens of a word, joined as far as the merges go.
+// byteBPE is byte-level BPE: a word's bytes are tokens to start with, and the
+// pair of neighbours that stands first in the list of merges is joined until
+// none is left.
+type byteBPE struct {
+	ids    map[string]int32 // by the bytes that the token stands for
+	bytes  [256]int32       // the id of each single byte
+	merges map[pair]merge
+	wholes bool // a word that is a token is not merged (ignore_merges)
+}
+
+// newByteBPE reads the vocabulary and the merges. Tokens that are no bytes in
+// GPT-2's alphabet are left out: no text leads to them but as added tokens.
+func newByteBPE(f *fileModel) (*byteBPE, error) {
+	m := &byteBPE{ids: make(map[string]int32, len(f.Vocab.ids)), merges: make(map[pair]merge, len(f.Merges)), wholes: f.IgnoreMerges}
+	for name, id := range f.Vocab.ids {
+		if text, err := fromAlphabet(name); err == nil {
+			m.ids[text] = int32(id)
+		}
+	}
+	for c := range 256 {
+		id, ok := m.ids[string([]byte{byte(c)})]
+		if !ok {
+			return nil, fmt.Errorf("model.vocab: no token for byte 0x%02x (%q): want all 256, so that every text has ids", c, runeOfByte[c])
+		}
+		m.bytes[c] = id
+	}
+	return m, m.setMerges(f)
+}
+
+func (m *byteBPE) setMerges(f *fileModel) error {
+	for rank, names := range f.Merges {
+		ids, err := f.merge(rank, names)
+		if err != nil {
+			return err
+		}
+		m.merges[pair{ids[0], ids[1]}] = merge{int32(rank), ids[2]}
+	}
+	return nil
+}
+
+// merge returns the ids of a merge's two tokens and of what they become.
+func (f *fileModel) merge(rank int, names fileMerge) (ids [3]int32, err error) {
+	for i, name := range []string{names[0], names[1], names[0] + names[1]} {
+		id, ok := f.Vocab.ids[name]
+		if !ok {
+			return ids, fmt.Errorf("model.merges: merge %d needs token %q, which model.vocab has not", rank, name)
+		}
+		ids[i] = int32(id)
+	}
+	return ids, nil
+}
+
+// encode appends the tokens of a word, joined as far as the merges go.
 //
 // Neighbours that can be joined wait in a heap by (rank, place), so that a word
 // of a megabyte costs n log n. A joined token takes the left one's place; an
 // entry of the heap whose tokens have changed since is passed over.
-func (t *Tokenizer) merge(word string, dst []int32) []int32 {
-	if id, ok := t.ids[word]; ok && t.wholes {
+func (m *byteBPE) encode(word string, dst []int32) []int32 {
+	if id, ok := m.ids[word]; ok && m.wholes {
 		return append(dst, id)
 	}
-	w := chain{merges: t.merges, links: make([]link, len(word)), waiting: make(candidates, 0, len(word))}
+	w := chain{merges: m.merges, links: make([]link, len(word)), waiting: make(candidates, 0, len(word))}
 	for i := range len(word) {
-		w.links[i] = link{id: t.bytes[word[i]], left: int32(i) - 1, right: int32(i) + 1}
+		w.links[i] = link{id: m.bytes[word[i]], left: int32(i) - 1, right: int32(i) + 1}
 	}
 	w.links[len(word)-1].right = -1
 	for i := range len(word) {

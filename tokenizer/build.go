@@ -18,10 +18,8 @@ func (f *file) build() (*Tokenizer, error) {
 	t := &Tokenizer{
 		tokens: make([]token, size),
 		ids:    make(map[string]int32, size),
-		merges: make(map[pair]merge, len(f.Model.Merges)),
 		split:  gpt2,
 		prefix: f.PreTokenizer.option(f.PreTokenizer.AddPrefixSpace),
-		wholes: f.Model.IgnoreMerges,
 		eos:    -1,
 		words:  map[string][]int32{},
 	}
@@ -31,19 +29,20 @@ func (f *file) build() (*Tokenizer, error) {
 	if err := t.setAdded(f.AddedTokens); err != nil {
 		return nil, err
 	}
-	if err := t.setVocab(f.Model.Vocab); err != nil {
+	if err := t.setVocab(f.Model.Vocab.ids); err != nil {
 		return nil, err
 	}
-	return t, t.setMerges(f.Model.Merges)
+	t.model, err = newModel(f.Model, true)
+	return t, err
 }
 
 // size returns the number of ids.
 func (f *file) size() (int, error) {
 	last := -1
-	for name, id := range f.Model.Vocab {
-		if id < 0 || id >= maxVocab {
-			return 0, fmt.Errorf("model.vocab: token %q has id %d, want 0 to %d", name, id, maxVocab-1)
-		}
+	if err := f.Model.Vocab.check(); err != nil {
+		return 0, err
+	}
+	for _, id := range f.Model.Vocab.ids {
 		last = max(last, id)
 	}
 	for _, a := range f.AddedTokens {
@@ -93,37 +92,5 @@ func (t *Tokenizer) setVocab(vocab map[string]int) error {
 		}
 		t.ids[text] = int32(id)
 	}
-	for c := range 256 {
-		id, ok := t.ids[string([]byte{byte(c)})]
-		if !ok {
-			return fmt.Errorf("model.vocab: no token for byte 0x%02x (%q): want all 256, so that every text has ids", c, runeOfByte[c])
-		}
-		t.bytes[c] = id
-	}
 	return nil
-}
-
-func (t *Tokenizer) setMerges(list []fileMerge) error {
-	for rank, m := range list {
-		left, lok := t.named(m[0])
-		right, rok := t.named(m[1])
-		joined, jok := t.named(m[0] + m[1])
-		for i, ok := range []bool{lok, rok, jok} {
-			if !ok {
-				return fmt.Errorf("model.merges: merge %d needs token %q, which model.vocab has not", rank, []string{m[0], m[1], m[0] + m[1]}[i])
-			}
-		}
-		t.merges[pair{left, right}] = merge{int32(rank), joined}
-	}
-	return nil
-}
-
-// named returns the id of a token as files write it.
-func (t *Tokenizer) named(name string) (int32, bool) {
-	text, err := fromAlphabet(name)
-	if err != nil {
-		return 0, false
-	}
-	id, ok := t.ids[text]
-	return id, ok
 }

@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,13 +47,14 @@ func Parse(data []byte) (*Tokenizer, error) {
 	if name := kind.Model.Type; name != "" && name != "BPE" {
 		return nil, refuse("model", name, "BPE")
 	}
-	var f file
+	f := file{}
 	if err := unmarshal(data, &f); err != nil {
 		return nil, err
 	}
 	if err := f.supported(); err != nil {
 		return nil, err
 	}
+	f.Model.Type = cmp.Or(f.Model.Type, "BPE")
 	t, err := f.build()
 	if err != nil {
 		return nil, err
@@ -87,16 +89,6 @@ type part struct {
 	Type           string `json:"type"`
 	AddPrefixSpace *bool  `json:"add_prefix_space"`
 	UseRegex       *bool  `json:"use_regex"`
-}
-
-type fileModel struct {
-	Dropout                 *float64       `json:"dropout"`
-	ContinuingSubwordPrefix *string        `json:"continuing_subword_prefix"`
-	EndOfWordSuffix         *string        `json:"end_of_word_suffix"`
-	ByteFallback            bool           `json:"byte_fallback"`
-	IgnoreMerges            bool           `json:"ignore_merges"`
-	Vocab                   map[string]int `json:"vocab"`
-	Merges                  []fileMerge    `json:"merges"`
 }
 
 // fileMerge is written "a b" in older files, ["a", "b"] in newer ones.

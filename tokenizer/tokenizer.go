@@ -10,12 +10,10 @@ import (
 type Tokenizer struct {
 	tokens []token          // by id; an id that nothing has is a token without text
 	ids    map[string]int32 // of the vocabulary, by the bytes that the token stands for
-	bytes  [256]int32       // the id of each single byte
-	merges map[pair]merge
+	model  model
 	added  [2]matcher // tokens found in the text itself: before and after normalizing
 	split  splitter
 	prefix bool   // a space is put before text that does not start with one
-	wholes bool   // a word that is a token is not merged (ignore_merges)
 	eos    int32  // -1: none
 	source []byte // the tokenizer.json
 
@@ -81,7 +79,7 @@ func (t *Tokenizer) word(word string, dst []int32) []int32 {
 		return append(dst, ids...)
 	}
 	from := len(dst)
-	dst = t.merge(word, dst)
+	dst = t.model.encode(word, dst)
 	t.remember(word, dst[from:])
 	return dst
 }
