@@ -1,16 +1,26 @@
 package corpus
 
+import (
+	"fmt"
+)
+
 // row is one record as its file has it.
 type row struct {
-	fields    map[string]any // nil, bool, json.Number, string, []any or map[string]any; cells of CSV are strings
-	from      string         // file and line, element or row: "data.jsonl:48213", "data.parquet, row 7"
-	continued bool           // plain text: the next one goes on where this one stops
+	fields    map[string]any // nil, bool, json.Number, string, []any, map[string]any; cells are strings
+	from      string         // file and line, element or row, for errors: "data.jsonl:48213", "data.parquet, row 7"
+	continued bool           // plain text only: the next one goes on where this one stops
 }
 
-// badRow is an error that spoils one record and no other: who reads may skip it.
+// badRow is the error of a record that is spoilt alone: the ones after it can be
+// read. on_bad_row says whether it ends the reading.
 type badRow struct {
 	from string // as in row
 	err  error
+}
+
+// bad returns the error of one record.
+func bad(from, format string, args ...any) error {
+	return &badRow{from, fmt.Errorf(format, args...)}
 }
 
 func (b *badRow) Error() string { return b.from + ": " + b.err.Error() }
