@@ -15,6 +15,9 @@ var doors = []struct {
 	{"github.com/hashicorp/raft", "ledger", "nodes must run without a log of their own"},
 	{"github.com/nats-io/", "wire", "the rest speaks in rosters and beats, not in subjects"},
 	{"github.com/minio/", "objstore/s3", "checkpoints must save to memory and to disk too"},
+	{"github.com/parquet-go/", "corpus", "one place knows what users' files look like"},
+	{"github.com/klauspost/compress", "corpus", "one place knows what users' files look like"},
+	{"github.com/ardanlabs/jinja", "corpus", "a template is a program that somebody else wrote; one place keeps it in bounds"},
 }
 
 // What carries state from one call to the next cannot be part of a step that
