@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"math"
 	"path/filepath"
 	"slices"
@@ -64,4 +65,32 @@ func (s *Spec) forget() {
 	if s.MaxSteps == 0 && s.NumEpochs == 1 {
 		s.NumEpochs = 0
 	}
+}
+
+// SetTask says what the model learns, and what becomes of long examples where
+// the recipe does not: a class or number can be given to the start of a text,
+// but half an answer teaches to stop half way.
+func (s *Spec) SetTask(task string) {
+	s.TaskType = task
+	if s.ExcessLengthStrategy != "" {
+		return
+	}
+	s.ExcessLengthStrategy = "drop"
+	if task == SeqCls || task == Regression {
+		s.ExcessLengthStrategy = "truncate"
+	}
+}
+
+// ResolvedAs fills in what s leaves to the data, as it was found to be for the
+// same job before.
+func (s Spec) ResolvedAs(saved Spec) Spec {
+	s.TaskType = cmp.Or(s.TaskType, saved.TaskType)
+	s.ExcessLengthStrategy = cmp.Or(s.ExcessLengthStrategy, saved.ExcessLengthStrategy)
+	if s.Labels == nil {
+		s.Labels = saved.Labels
+	}
+	if s.ClassWeights == nil {
+		s.ClassWeights = saved.ClassWeights
+	}
+	return s
 }
