@@ -1,6 +1,9 @@
 package tokenizer
 
-import "fmt"
+import (
+	"fmt"
+	"sync"
+)
 
 // pair is two neighbouring tokens.
 type pair struct{ left, right int32 }
@@ -61,20 +64,51 @@ func (f *fileModel) merge(rank int, names fileMerge) (ids [3]int32, err error) {
 }
 
 // encode appends the tokens of a word, joined as far as the merges go.
-//
-// Neighbours that can be joined wait in a heap by (rank, place), so that a word
-// of a megabyte costs n log n. A joined token takes the left one's place; an
-// entry of the heap whose tokens have changed since is passed over.
 func (m *byteBPE) encode(word string, dst []int32) []int32 {
 	if id, ok := m.ids[word]; ok && m.wholes {
 		return append(dst, id)
 	}
-	w := chain{merges: m.merges, links: make([]link, len(word)), waiting: make(candidates, 0, len(word))}
+	w := newChain(m.merges)
 	for i := range len(word) {
-		w.links[i] = link{id: m.bytes[word[i]], left: int32(i) - 1, right: int32(i) + 1}
+		w.add(m.bytes[word[i]])
 	}
-	w.links[len(word)-1].right = -1
-	for i := range len(word) {
+	return w.joined(dst)
+}
+
+// chain is a word while it is merged: a list of tokens, linked both ways.
+//
+// Neighbours that can be joined wait in a heap by (rank, place), so that a word
+// of a megabyte costs n log n. A joined token takes the left one's place; an
+// entry of the heap whose tokens have changed since is passed over.
+type chain struct {
+	merges  map[pair]merge
+	links   []link
+	waiting candidates
+}
+
+// chains keeps the memory of chains that are done.
+var chains = sync.Pool{New: func() any { return new(chain) }}
+
+func newChain(merges map[pair]merge) *chain {
+	w := chains.Get().(*chain)
+	*w = chain{merges, w.links[:0], w.waiting[:0]}
+	return w
+}
+
+// add puts a token at the end.
+func (w *chain) add(id int32) {
+	n := int32(len(w.links))
+	w.links = append(w.links, link{id: id, left: n - 1, right: n + 1})
+}
+
+// joined appends the tokens, joined as far as the merges go. The chain is not
+// used after that.
+func (w *chain) joined(dst []int32) []int32 {
+	if len(w.links) == 0 {
+		return dst
+	}
+	w.links[len(w.links)-1].right = -1
+	for i := range w.links {
 		w.offer(int32(i))
 	}
 	for len(w.waiting) > 0 {
@@ -83,15 +117,15 @@ func (m *byteBPE) encode(word string, dst []int32) []int32 {
 	for i := int32(0); i >= 0; i = w.links[i].right {
 		dst = append(dst, w.links[i].id)
 	}
+	if len(w.links) <= maxKept {
+		chains.Put(w)
+	}
 	return dst
 }
 
-// chain is a word while it is merged: a list of tokens, linked both ways.
-type chain struct {
-	merges  map[pair]merge
-	links   []link
-	waiting candidates
-}
+// maxKept bounds the memory that is kept from one word to the next, by the
+// word's length.
+const maxKept = 1 << 16
 
 type link struct{ id, left, right int32 } // left and right: -1 at the ends
 

@@ -21,8 +21,14 @@ func newModel(f *fileModel, bytes bool) (model, error) {
 	switch {
 	case f.Type == "BPE" && bytes:
 		return newByteBPE(f)
+	case f.Type == "BPE":
+		return newCharBPE(f)
+	case f.Type == "WordPiece":
+		return newWordPiece(f)
+	case f.Type == "Unigram":
+		return newUnigram(f)
 	}
-	return nil, refuse("model", f.Type, "byte-level BPE")
+	return nil, refuse("model", f.Type, "BPE, WordPiece or Unigram")
 }
 
 // fileModel is the "model" object of a tokenizer.json: all kinds' fields.
