@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"path/filepath"
 	"strings"
 
 	"carillon/job"
@@ -21,90 +20,77 @@ const (
 // not known. It is called from one goroutine at a time.
 type Progress func(what string, done, total int)
 
-// Read reads the data sets in order. A nil progress is never called.
+// Read reads the data sets in order, each record an example and a group of its
+// own. The first bad record is an error. A nil progress is never called.
 func Read(ctx context.Context, datasets []job.Dataset, progress Progress) ([]Example, Report, error) {
+	return readAll(ctx, job.Spec{Datasets: datasets}, progress)
+}
+
+// readAll reads the data sets of a recipe in order, those to train on and then
+// those to evaluate on, as its on_bad_row and group_by say.
+func readAll(ctx context.Context, spec job.Spec, progress Progress) ([]Example, Report, error) {
 	if progress == nil {
 		progress = func(string, int, int) {}
 	}
-	var all []Example
 	var report Report
-	if len(datasets) == 0 {
+	if len(spec.Datasets) == 0 {
 		return nil, report, errors.New("datasets: none given, want at least one")
 	}
-	for i, d := range datasets {
-		examples, source, err := read(ctx, d, progress)
-		if err != nil {
-			return nil, report, fmt.Errorf("datasets[%d] %s: %w", i, d.Path, err)
+	var all []Example
+	for _, part := range []struct {
+		key      string
+		datasets []job.Dataset
+		heldOut  bool
+	}{{"datasets", spec.Datasets, false}, {"test_datasets", spec.TestDatasets, true}} {
+		for i, d := range part.datasets {
+			examples, source, err := read(ctx, d, spec, part.heldOut, progress)
+			if err != nil {
+				return nil, report, fmt.Errorf("%s[%d] %s: %w", part.key, i, d.Path, err)
+			}
+			report.Sources = append(report.Sources, source)
+			all = append(all, examples...)
 		}
-		if len(examples) == 0 {
-			return nil, report, fmt.Errorf("datasets[%d] %s: no examples in it", i, d.Path)
-		}
-		source.Path, source.Examples, source.HeldOut = d.Path, len(examples), countHeldOut(examples)
-		report.Sources = append(report.Sources, source)
-		all = append(all, examples...)
 	}
 	return all, report, nil
 }
 
-// read reads one data set by its path and kind of file.
-func read(ctx context.Context, d job.Dataset, progress Progress) ([]Example, Source, error) {
+// read reads one data set, of which there must be something.
+func read(ctx context.Context, d job.Dataset, spec job.Spec, heldOut bool, progress Progress) ([]Example, Source, error) {
+	examples, source, err := readKind(ctx, d, spec, heldOut, progress)
 	switch {
+	case err != nil:
+		return nil, source, err
+	case len(examples) == 0 && source.BadRows > 0:
+		return nil, source, fmt.Errorf("no examples in it: all of %s bad, such as %s", plural(source.BadRows, "record"), source.FirstBad[0])
+	case len(examples) == 0:
+		return nil, source, errors.New("no examples in it")
+	}
+	for i := range examples {
+		examples[i].HeldOut = examples[i].HeldOut || heldOut
+	}
+	source.Path = d.Path
+	source.Examples, source.HeldOut = len(examples), countHeldOut(examples)
+	return examples, source, nil
+}
+
+// readKind reads one data set by its path.
+func readKind(ctx context.Context, d job.Dataset, spec job.Spec, heldOut bool, progress Progress) ([]Example, Source, error) {
+	isGo := strings.HasPrefix(d.Path, "go:")
+	switch {
+	case isGo && spec.GroupBy != "" && spec.GroupBy != "package":
+		return nil, Source{}, fmt.Errorf("group_by %q: its groups are packages, so that only %q is right", spec.GroupBy, "package")
+	case heldOut && len(d.HeldOut) > 0:
+		return nil, Source{}, errors.New("held_out: all of a test data set is held out; leave it out")
 	case d.Path == GoStd:
 		return readGo(ctx, d, TypePairs, progress)
 	case d.Path == GoSrc:
 		return readGo(ctx, d, TypeText, progress)
-	case strings.HasPrefix(d.Path, "go:"):
+	case isGo:
 		return nil, Source{}, fmt.Errorf("unknown, want %s or %s", GoStd, GoSrc)
 	case len(d.HeldOut) > 0:
 		return nil, Source{}, fmt.Errorf("held_out lists packages, which only %s and %s have; use val_set_size", GoStd, GoSrc)
-	case scheme(d.Path) != "":
-		return nil, Source{}, fmt.Errorf("%s:// is not read yet: want a local file", scheme(d.Path))
 	}
-	kind, err := typeOf(d)
-	if err != nil {
-		return nil, Source{}, err
-	}
-	var examples []Example
-	if strings.EqualFold(filepath.Ext(d.Path), ".jsonl") {
-		examples, kind, err = readJSONL(ctx, d.Path, kind)
-	} else {
-		examples, err = readText(d.Path)
-	}
-	return examples, Source{Type: kind}, err
-}
-
-func scheme(path string) string {
-	name, _, ok := strings.Cut(path, "://")
-	if !ok {
-		return ""
-	}
-	return name
-}
-
-// typeOf returns the type of a file's records, "" where the records will tell.
-func typeOf(d job.Dataset) (string, error) {
-	jsonl := false
-	switch ext := strings.ToLower(filepath.Ext(d.Path)); ext {
-	case ".jsonl":
-		jsonl = true
-	case ".json", ".csv", ".tsv", ".parquet", ".gz", ".zst":
-		return "", fmt.Errorf("%s files are not read yet: want JSON lines (.jsonl) or plain text", ext)
-	}
-	switch d.Type {
-	case TypeText, "completion": // Axolotl's word
-		return TypeText, nil
-	case TypePairs:
-		if !jsonl {
-			return "", fmt.Errorf("type %q wants JSON lines in a file named .jsonl", d.Type)
-		}
-		return TypePairs, nil
-	case "":
-		if !jsonl {
-			return TypeText, nil
-		}
-		return "", nil
-	}
-	return "", fmt.Errorf("type %q is not read yet: want %s or %s", d.Type, TypePairs, TypeText)
+	return readFiles(ctx, d, spec, progress)
 }
 
 // Texts returns what of the examples may be learnt from, for training a
@@ -112,11 +98,20 @@ func typeOf(d job.Dataset) (string, error) {
 func Texts(examples []Example) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, x := range examples {
-			if !x.HeldOut && !yield(x.Text+x.Prompt+x.Completion) {
+			if !x.HeldOut && !yield(x.all()) {
 				return
 			}
 		}
 	}
+}
+
+// all returns every text of an example, end to end.
+func (x Example) all() string {
+	text := x.Text + x.Text2 + x.Prompt + x.Completion
+	for _, m := range x.Messages {
+		text += m.Content
+	}
+	return text
 }
 
 func countHeldOut(examples []Example) (n int) {

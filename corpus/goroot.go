@@ -24,10 +24,17 @@ func readGo(ctx context.Context, d job.Dataset, kind string, progress Progress) 
 	if err != nil {
 		return nil, Source{}, err
 	}
+	var examples []Example
+	var source Source
 	if d.Path == GoStd {
-		return readDeclarations(ctx, root, d.HeldOut, progress)
+		examples, source, err = readDeclarations(ctx, root, d.HeldOut, progress)
+	} else {
+		examples, source, err = readSource(ctx, root, d.HeldOut, progress)
 	}
-	return readSource(ctx, root, d.HeldOut, progress)
+	for i := range examples {
+		examples[i].Kind = kind
+	}
+	return examples, source, err
 }
 
 // goroot asks the go command where its installation is; a binary does not know.
