@@ -1,54 +1,11 @@
 package shard
 
 import (
-	"fmt"
-	"math"
+	"encoding/binary"
 	"slices"
 
 	"carillon/job"
 )
-
-// Plan is what of a job's spec decides its batches.
-type Plan struct {
-	Seed       uint64
-	Lanes      int // V, the lanes of the job
-	MicroBatch int // m, rows of a lane
-	// Epochs ends the training part: rows after that many passes are empty.
-	// 0: no end (max_steps ends the job).
-	Epochs float64
-	// Buckets are the lengths that a batch may have, ascending. A batch takes
-	// the smallest that holds the lane's own examples.
-	Buckets []int
-	// EvalExamples bounds the held-out examples that are evaluated; 0: all.
-	EvalExamples int
-	// Balanced draws each training row with replacement: a class, all as likely,
-	// then one of its examples. SeqCls only.
-	Balanced bool
-	// TokenDropout is the share of a training row's tokens that become blank.
-	TokenDropout float64
-	// TargetLen is the padded length of targets. Seq2SeqLM only.
-	TargetLen int
-}
-
-// PlanOf returns the plan of a recipe. Without length_buckets every batch has
-// sequence_len; with max_steps the steps end the job, not the epochs.
-func PlanOf(spec job.Spec) Plan {
-	p := Plan{
-		Seed:         spec.Seed,
-		Lanes:        spec.Lanes,
-		MicroBatch:   spec.MicroBatchSize,
-		Epochs:       spec.NumEpochs,
-		Buckets:      spec.Buckets,
-		EvalExamples: spec.EvalExamples,
-	}
-	if spec.MaxSteps > 0 {
-		p.Epochs = 0
-	}
-	if len(p.Buckets) == 0 {
-		p.Buckets = []int{spec.SequenceLen}
-	}
-	return p
-}
 
 // Batch is what one run of a gradient reads: Rows x Len numbers, row by row.
 // Its memory is kept from one filling to the next.
@@ -56,43 +13,22 @@ type Batch struct {
 	Rows, Len int
 	Real      int     // rows that hold an example; they come first. 0: nothing to run
 	Tokens    []int32 // [Rows*Len], 0 on padding
-	Labels    []int32 // [Rows*Len], unshifted; Ignore on padding, prompts and empty rows
+	// Labels, [Rows*Len], are unshifted, and Ignore on padding, prompts and empty
+	// rows. Of CausalLM only: Ignore everywhere for other tasks.
+	Labels []int32
 	// Mask, [Rows*Len], is 0 on padding, else the number of the token's part in
 	// its row, from 1.
 	Mask []int32
-	// TargetLen is the width of Targets: 1 for SeqCls and Regression, 0 for
-	// CausalLM.
+	// TargetLen is the width of Targets: 1 for SeqCls and Regression, the plan's
+	// for Seq2SeqLM, 0 for CausalLM.
 	TargetLen int
-	// Targets, [Rows*TargetLen], are classes, bits of float32 or ids; Ignore on
-	// padding and empty rows.
+	// Targets, [Rows*TargetLen], are classes, the bits of a float32, or ids;
+	// Ignore on padding and empty rows.
 	Targets []int32
-	// DecoderTokens are a decoder's inputs: the targets, shifted right.
-	// [Rows*TargetLen] for Seq2SeqLM, else empty.
+	// DecoderTokens, [Rows*TargetLen], are a decoder's inputs: the targets shifted
+	// right, with the decoder's start first and 0 for Ignore, as in Hugging Face's
+	// T5. Empty for other tasks than Seq2SeqLM.
 	DecoderTokens []int32
-}
-
-// Check says whether the plan can be carried out on this set; Batch and
-// EvalBatch rely on it.
-func (s *Set) Check(p Plan) error {
-	switch {
-	case p.Lanes < 1 || p.MicroBatch < 1:
-		return fmt.Errorf("lanes %d, micro_batch_size %d: both must be at least 1", p.Lanes, p.MicroBatch)
-	case len(p.Buckets) == 0 || p.Buckets[0] < 1 || !slices.IsSorted(p.Buckets):
-		return fmt.Errorf("length_buckets %v: want ascending lengths of at least 1", p.Buckets)
-	case p.Buckets[len(p.Buckets)-1] < s.MaxLen():
-		return fmt.Errorf("length_buckets %v: the longest example has %d tokens, which no bucket holds", p.Buckets, s.MaxLen())
-	case math.IsNaN(p.Epochs) || p.Epochs < 0 || p.EvalExamples < 0:
-		return fmt.Errorf("num_epochs %v, eval_examples %d: neither may be negative", p.Epochs, p.EvalExamples)
-	}
-	return nil
-}
-
-// end returns the position at which the job's examples end.
-func (s *Set) end(p Plan) uint64 {
-	if p.Epochs == 0 {
-		return math.MaxUint64
-	}
-	return uint64(math.Ceil(float64(s.layout.train) * p.Epochs))
 }
 
 // Batch fills b with the rows of a lane, in [0, Lanes), at a step, counted from
@@ -103,18 +39,20 @@ func (s *Set) Batch(b *Batch, p Plan, step uint64, lane int) {
 	left := s.end(p)
 	left -= min(left, first)
 	real := int(min(left, uint64(p.MicroBatch)))
-	s.rows(b, p, real, func(i int) int {
-		_, example := s.Epoch(p.Seed, first+uint64(i))
-		return example
-	})
+	s.rows(b, p, real, func(i int) int { return s.example(p, first+uint64(i)) })
+	if p.TokenDropout > 0 {
+		for i := range real {
+			s.blank(b, i, p, first+uint64(i))
+		}
+	}
 }
 
 // EvalLen returns how many held-out examples the plan evaluates.
 func (s *Set) EvalLen(p Plan) int {
 	if p.EvalExamples > 0 {
-		return min(p.EvalExamples, s.layout.heldOut)
+		return min(p.EvalExamples, s.HeldOutLen())
 	}
-	return s.layout.heldOut
+	return s.HeldOutLen()
 }
 
 // EvalBatches returns the number of evaluation batches: batch j, in
@@ -124,7 +62,7 @@ func (s *Set) EvalBatches(p Plan) int {
 }
 
 // EvalBatch fills b with evaluation batch j. The same examples are evaluated
-// whatever the seed; the last batch may have empty rows.
+// whatever the seed, and as they are; the last batch may have empty rows.
 func (s *Set) EvalBatch(b *Batch, p Plan, j int) {
 	first := j * p.MicroBatch
 	real := min(s.EvalLen(p)-first, p.MicroBatch)
@@ -139,15 +77,12 @@ func (s *Set) EvalExample(i int) Example { return s.copyOf(s.evalExample(i), tru
 func (s *Set) rows(b *Batch, p Plan, real int, pick func(row int) int) {
 	longest := 0
 	for i := range real {
-		longest = max(longest, s.entry(pick(i)).length)
+		longest = max(longest, s.entry(pick(i)).tokens)
 	}
 	b.reset(p.MicroBatch, bucket(p.Buckets, longest), real)
+	b.resetTargets(s.layout.info.Task, p)
 	for i := range real {
-		e, at := s.entry(pick(i)), i*b.Len
-		s.fill(e, b.Tokens[at:at+b.Len], b.Labels[at:at+b.Len])
-		for k := range e.length {
-			b.Mask[at+k] = 1
-		}
+		s.fill(b, i, s.entry(pick(i)))
 	}
 }
 
@@ -159,24 +94,101 @@ func bucket(buckets []int, n int) int {
 
 // reset makes b a batch of padding alone.
 func (b *Batch) reset(rows, length, real int) {
-	n := rows * length
 	b.Rows, b.Len, b.Real = rows, length, real
-	b.Tokens = slices.Grow(b.Tokens[:0], n)[:n]
-	b.Labels = slices.Grow(b.Labels[:0], n)[:n]
-	b.Mask = slices.Grow(b.Mask[:0], n)[:n]
-	clear(b.Tokens)
-	clear(b.Mask)
-	for i := range b.Labels {
-		b.Labels[i] = Ignore
+	b.Tokens = filled(b.Tokens, rows*length, 0)
+	b.Labels = filled(b.Labels, rows*length, Ignore)
+	b.Mask = filled(b.Mask, rows*length, 0)
+}
+
+func (b *Batch) resetTargets(task Task, p Plan) {
+	decoder := 0
+	switch task {
+	case CausalLM:
+		b.TargetLen = 0
+	case Seq2SeqLM:
+		b.TargetLen, decoder = p.TargetLen, b.Rows*p.TargetLen
+	default:
+		b.TargetLen = 1
+	}
+	b.Targets = filled(b.Targets, b.Rows*b.TargetLen, Ignore)
+	b.DecoderTokens = filled(b.DecoderTokens, decoder, 0)
+}
+
+// filled returns n times v, in dst's memory if it is large enough.
+func filled(dst []int32, n int, v int32) []int32 {
+	dst = slices.Grow(dst[:0], n)[:n]
+	for i := range dst {
+		dst[i] = v
+	}
+	return dst
+}
+
+// fill copies an example into a row of padding.
+func (s *Set) fill(b *Batch, row int, e entry) {
+	at := row * b.Len
+	tokens, words := b.Tokens[at:at+e.tokens], s.data[e.at:]
+	copyInts(tokens, words)
+	number(b.Mask[at:at+e.tokens], words[4*(e.tokens+e.labels):], e.starts)
+	target := b.Targets[row*b.TargetLen : (row+1)*b.TargetLen]
+	switch {
+	case b.TargetLen > 0:
+		copyInts(target[:e.labels], words[4*e.tokens:])
+	case e.labels == 0:
+		copy(b.Labels[at:], tokens)
+	default:
+		copyInts(b.Labels[at:at+e.labels], words[4*e.tokens:])
+	}
+	if len(b.DecoderTokens) > 0 {
+		shiftRight(b.DecoderTokens[row*b.TargetLen:(row+1)*b.TargetLen], target, s.layout.info.DecoderStart)
 	}
 }
 
-// Predicted returns how many labels a causal model is asked for: those that are
-// not Ignore, the first of each row aside, which no token comes before.
+// number writes the number of each token's part into its place of the mask.
+func number(mask []int32, starts []byte, n int) {
+	part, next := int32(1), 0
+	for i := range mask {
+		if next < n && uint32(i) == binary.LittleEndian.Uint32(starts[4*next:]) {
+			part, next = part+1, next+1
+		}
+		mask[i] = part
+	}
+}
+
+// shiftRight fills dst, zeros, with what a decoder reads before it says target.
+func shiftRight(dst, target []int32, start int32) {
+	dst[0] = start
+	for i, id := range target[:len(target)-1] {
+		if id != Ignore {
+			dst[i+1] = id
+		}
+	}
+}
+
+// blank writes the blank over a share of a row's tokens, drawn by its position,
+// but for the first of each part: a model may tell by it that a text begins.
+func (s *Set) blank(b *Batch, row int, p Plan, position uint64) {
+	key := job.NewKey(p.Seed, job.ForTokenDropout, position)
+	at := row * b.Len
+	tokens, mask := b.Tokens[at:at+b.Len], b.Mask[at:at+b.Len]
+	for i := 1; i < len(mask) && mask[i] != 0; i++ {
+		if mask[i] == mask[i-1] && float64(key.Uniform(uint64(i))) < p.TokenDropout {
+			tokens[i] = s.layout.info.Blank
+		}
+	}
+}
+
+// Predicted returns how many labels the model is asked for. CausalLM: those that
+// are not Ignore, the first of each row aside, which no token comes before.
+// Seq2SeqLM: targets that are not Ignore. SeqCls and Regression: one a real row.
 func (b *Batch) Predicted() int64 {
 	var n int64
 	for i, label := range b.Labels {
 		if label != Ignore && i%b.Len != 0 {
+			n++
+		}
+	}
+	for _, target := range b.Targets {
+		if target != Ignore {
 			n++
 		}
 	}

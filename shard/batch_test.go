@@ -9,59 +9,6 @@ import (
 	"carillon/job"
 )
 
-func TestPermuteIsABijection(t *testing.T) {
-	for n := uint64(1); n < 300; n++ {
-		for epoch := range uint64(3) {
-			seen := make([]bool, n)
-			for i := range n {
-				seen[Permute(job.NewKey(42, job.ForExamples, epoch), i, n)] = true
-			}
-			if at := slices.Index(seen, false); at >= 0 {
-				t.Fatalf("n %d, epoch %d: nothing is sent to %d", n, epoch, at)
-			}
-		}
-	}
-}
-
-// The permutation is part of a job's bits: these numbers must never change.
-func TestPermuteHasItsBits(t *testing.T) {
-	key := job.NewKey(42, job.ForExamples, 7)
-	for _, tt := range []struct {
-		n    uint64
-		want []uint64
-	}{
-		{10, []uint64{9, 0, 3, 1, 7}},
-		{4052, []uint64{1960, 701, 1547, 3069, 3291}},
-		{1 << 40, []uint64{361407384918, 284028877180, 39578712231, 37737136902, 813791094866}},
-	} {
-		var got []uint64
-		for i := range uint64(len(tt.want)) {
-			got = append(got, Permute(key, i, tt.n))
-		}
-		if !slices.Equal(got, tt.want) {
-			t.Errorf("n %d: %d, want %d", tt.n, got, tt.want)
-		}
-	}
-}
-
-func TestPermuteShuffles(t *testing.T) {
-	const n = 1000
-	fixed, near := 0, 0
-	for i := range uint64(n) {
-		at := Permute(job.NewKey(1, job.ForExamples, 0), i, n)
-		next := Permute(job.NewKey(1, job.ForExamples, 0), (i+1)%n, n)
-		if at == i {
-			fixed++
-		}
-		if next == at+1 {
-			near++
-		}
-	}
-	if fixed > 10 || near > 10 { // one each is expected
-		t.Errorf("%d of %d stay where they are, %d keep their neighbour", fixed, n, near)
-	}
-}
-
 // names returns the first tokens of a batch's real rows, which name the
 // examples.
 func names(b *Batch) []int32 {
@@ -70,32 +17,6 @@ func names(b *Batch) []int32 {
 		out = append(out, b.Tokens[i*b.Len])
 	}
 	return out
-}
-
-func TestEveryExampleStandsInEachEpochOnce(t *testing.T) {
-	s := build(t, pairs(53)) // 43 to train on
-	for _, shape := range []Plan{{Lanes: 1, MicroBatch: 1}, {Lanes: 8, MicroBatch: 2}, {Lanes: 3, MicroBatch: 5}, {Lanes: 64, MicroBatch: 2}} {
-		p := shape
-		p.Seed, p.Epochs, p.Buckets = 9, 3, []int{7}
-		times := map[int32]int{}
-		var b Batch
-		for step := range uint64(43*3/(p.Lanes*p.MicroBatch) + 1) {
-			for lane := range p.Lanes {
-				s.Batch(&b, p, step, lane)
-				for _, name := range names(&b) {
-					times[name]++
-				}
-			}
-		}
-		if len(times) != 43 {
-			t.Errorf("%d lanes of %d: %d different examples, want 43", p.Lanes, p.MicroBatch, len(times))
-		}
-		for name, n := range times {
-			if n != 3 {
-				t.Errorf("%d lanes of %d: example %d comes %d times in 3 epochs", p.Lanes, p.MicroBatch, name, n)
-			}
-		}
-	}
 }
 
 // A lane's rows follow from the position alone: eight lanes of two hold what
@@ -244,6 +165,11 @@ func TestCheckRefuses(t *testing.T) {
 		{"longest example has 7", func(p *Plan) { p.Buckets = []int{4} }},
 		{"num_epochs NaN", func(p *Plan) { p.Epochs = math.NaN() }},
 		{"eval_examples -1", func(p *Plan) { p.EvalExamples = -1 }},
+		{"causal_lm, which has no classes", func(p *Plan) { p.Balanced = true }},
+		{"token_dropout 1", func(p *Plan) { p.TokenDropout = 1 }},
+		{"token_dropout -0.1", func(p *Plan) { p.TokenDropout = -0.1 }},
+		{"token_dropout NaN", func(p *Plan) { p.TokenDropout = math.NaN() }},
+		{"no token to write over others", func(p *Plan) { p.TokenDropout = 0.1 }},
 	} {
 		p := good
 		tt.change(&p)
@@ -253,42 +179,56 @@ func TestCheckRefuses(t *testing.T) {
 	}
 }
 
+func TestCheckRefusesTargetsThatAreTooLong(t *testing.T) {
+	targets := samples()[3]
+	s := buildAs(t, targets.info, targets.examples)
+	err := s.Check(Plan{Lanes: 1, MicroBatch: 1, Buckets: []int{7}, TargetLen: 3})
+	if err == nil || !strings.Contains(err.Error(), "max_target_length 3: the longest target has 4 tokens") {
+		t.Errorf("err = %v", err)
+	}
+}
+
 func TestPlanOf(t *testing.T) {
 	spec := job.Spec{Seed: 4, Lanes: 8, MicroBatchSize: 2, NumEpochs: 1.5, SequenceLen: 64, EvalExamples: 128}
-	if p := PlanOf(spec); p.Seed != 4 || p.Lanes != 8 || p.MicroBatch != 2 || p.Epochs != 1.5 || p.EvalExamples != 128 || !slices.Equal(p.Buckets, []int{64}) {
+	if p := PlanOf(spec); p.Seed != 4 || p.Lanes != 8 || p.MicroBatch != 2 || p.Epochs != 1.5 || p.EvalExamples != 128 || !slices.Equal(p.Buckets, []int{64}) || p.TargetLen != 64 || p.Balanced || p.TokenDropout != 0 {
 		t.Errorf("plan %+v", p)
 	}
 	spec.MaxSteps, spec.Buckets = 10, []int{32, 64}
 	if p := PlanOf(spec); p.Epochs != 0 || !slices.Equal(p.Buckets, []int{32, 64}) {
 		t.Errorf("with max_steps and length_buckets: plan %+v", p)
 	}
+	spec.MaxTargetLength, spec.Balance, spec.TokenDropout = 16, "sampling", 0.25
+	if p := PlanOf(spec); p.TargetLen != 16 || !p.Balanced || p.TokenDropout != 0.25 {
+		t.Errorf("with max_target_length, balance and token_dropout: plan %+v", p)
+	}
 }
 
+// At step 0 as at step ten million, for every task.
 func TestBatchDoesNotAllocate(t *testing.T) {
-	s := build(t, pairs(53))
-	p := Plan{Lanes: 8, MicroBatch: 2, Buckets: []int{4, 7}}
-	var b Batch
-	step := uint64(0)
-	once := func() {
-		for lane := range p.Lanes {
-			s.Batch(&b, p, step, lane)
+	for _, tt := range samples() {
+		s := buildAs(t, tt.info, tt.examples)
+		p := Plan{Lanes: 8, MicroBatch: 2, Buckets: []int{4, 7}, TargetLen: 5, Balanced: tt.info.Task == SeqCls}
+		if tt.info.Blank >= 0 {
+			p.TokenDropout = 0.1
 		}
-		s.EvalBatch(&b, p, 1)
-		step++
-	}
-	for range 20 {
-		once()
-	}
-	if n := testing.AllocsPerRun(100, once); n != 0 {
-		t.Errorf("%v allocations a step", n)
-	}
-}
-
-func BenchmarkBatch(b *testing.B) {
-	s := build(b, pairs(53))
-	p := Plan{Lanes: 8, MicroBatch: 2, Buckets: []int{64}}
-	var batch Batch
-	for step := 0; b.Loop(); step++ {
-		s.Batch(&batch, p, uint64(step), step%8)
+		if err := s.Check(p); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []uint64{0, 10_000_000} {
+			var b Batch
+			once := func() {
+				for lane := range p.Lanes {
+					s.Batch(&b, p, step, lane)
+				}
+				s.EvalBatch(&b, p, 1)
+				step++
+			}
+			for range 20 {
+				once()
+			}
+			if n := testing.AllocsPerRun(100, once); n != 0 {
+				t.Errorf("%v: %v allocations a step at step %d", tt.info.Task, n, step)
+			}
+		}
 	}
 }

@@ -2,20 +2,25 @@ package shard
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/google/renameio/v2"
 )
 
+var errNoExamples = errors.New("no training example: an empty shard trains nothing")
+
 // Build writes the examples as one shard to path, whole or not at all, and
-// returns its hash. The same examples in the same order give the same bytes.
-// A token outside the vocabulary, an example without tokens, and a set without
-// a training example are errors.
+// returns its hash. The same examples in the same order give the same bytes. An
+// example that breaks the law of info's task (see Example), and a set without a
+// training example, are errors.
 func Build(path string, info Info, examples []Example) (Hash, error) {
-	l, order, err := plan(info.Vocab, examples)
+	l, order, err := plan(info, examples)
 	if err != nil {
 		return Hash{}, fmt.Errorf("build shard %s: %w", path, err)
 	}
@@ -34,69 +39,54 @@ func Build(path string, info Info, examples []Example) (Hash, error) {
 	return hash, nil
 }
 
-// plan checks the examples, puts the held-out ones last and lays the file out.
-func plan(vocab int, examples []Example) (layout, []Example, error) {
-	l := layout{vocab: vocab}
-	var train, heldOut []Example
-	for i, x := range examples {
-		if err := x.check(vocab); err != nil {
+// plan checks the examples, orders them as the file has them, and counts them.
+func plan(info Info, examples []Example) (layout, []*Example, error) {
+	l := layout{info: info}
+	if err := info.check(); err != nil {
+		return l, nil, err
+	}
+	order := make([]*Example, len(examples))
+	for i := range examples {
+		x := &examples[i]
+		if err := x.check(info); err != nil {
 			return l, nil, fmt.Errorf("example %d: %w", i, err)
 		}
-		l.tokens += len(x.Tokens)
-		l.labels += len(x.Labels)
-		l.maxLen = max(l.maxLen, len(x.Tokens))
-		if x.HeldOut {
-			heldOut = append(heldOut, x)
-		} else {
-			train = append(train, x)
-		}
+		l.add(x)
+		order[i] = x
 	}
-	l.train, l.heldOut = len(train), len(heldOut)
-	switch {
-	case l.train == 0:
+	if l.train == 0 {
 		return l, nil, errNoExamples
-	case l.tokens > maxItems:
-		return l, nil, fmt.Errorf("%d tokens, more than the %d that a shard may hold", l.tokens, uint64(maxItems))
 	}
-	l.place()
-	return l, append(train, heldOut...), nil
+	slices.SortStableFunc(order, func(a, b *Example) int { return cmp.Compare(a.place(info.Task), b.place(info.Task)) })
+	return l, order, nil
 }
 
-func (x Example) check(vocab int) error {
-	if len(x.Tokens) == 0 {
-		return fmt.Errorf("it has no tokens")
+// place says where an example stands in the file: training part first, by class,
+// and the held-out part after it, as it came.
+func (x *Example) place(task Task) int64 {
+	switch {
+	case x.HeldOut:
+		return 1 << 32
+	case task == SeqCls:
+		return int64(x.Labels[0])
 	}
-	if x.Labels != nil && len(x.Labels) != len(x.Tokens) {
-		return fmt.Errorf("%d labels for %d tokens", len(x.Labels), len(x.Tokens))
-	}
-	for i, t := range x.Tokens {
-		if t < 0 || int(t) >= vocab {
-			return fmt.Errorf("token %d is %d, outside the vocabulary of %d", i, t, vocab)
-		}
-	}
-	return nil
+	return 0
 }
 
-// write writes header, index, tokens, labels and hash.
-func write(w io.Writer, l layout, order []Example) (Hash, error) {
+// write writes header, index, words and hash.
+func write(w io.Writer, l layout, order []*Example) (Hash, error) {
 	sum := sha256.New()
 	b := bufio.NewWriterSize(io.MultiWriter(w, sum), 1<<20)
 	b.Write(l.header()) // the Flush below reports the first error of all
-	at := entry{}
+	end := uint64(0)
 	for _, x := range order {
-		e := entry{tokens: at.tokens, labels: -1, length: len(x.Tokens)}
-		if x.Labels != nil {
-			e.labels = at.labels
-			at.labels += e.length
+		end += uint64(len(x.Tokens) + len(x.Labels) + len(x.Starts))
+		b.Write(x.appendRow(b.AvailableBuffer(), end))
+	}
+	for _, x := range order {
+		for _, words := range [][]int32{x.Tokens, x.Labels, x.Starts} {
+			writeInts(b, words)
 		}
-		at.tokens += e.length
-		b.Write(e.append(b.AvailableBuffer()))
-	}
-	for _, x := range order {
-		writeInts(b, x.Tokens)
-	}
-	for _, x := range order {
-		writeInts(b, x.Labels)
 	}
 	if err := b.Flush(); err != nil {
 		return Hash{}, err
@@ -104,6 +94,13 @@ func write(w io.Writer, l layout, order []Example) (Hash, error) {
 	hash := Hash(sum.Sum(nil))
 	_, err := w.Write(hash[:])
 	return hash, err
+}
+
+// appendRow appends the example's row of the index.
+func (x *Example) appendRow(b []byte, end uint64) []byte {
+	b = binary.LittleEndian.AppendUint64(b, end)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(x.Tokens)))
+	return binary.LittleEndian.AppendUint32(b, uint32(len(x.Labels)))
 }
 
 func writeInts(b *bufio.Writer, values []int32) {

@@ -1,148 +1,122 @@
 package shard
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 )
 
 // A shard file, all numbers little-endian:
 //
-//	header   64 bytes: magic, version, vocabulary, longest example, and counts
-//	index    16 bytes an example: first token, first label, length
-//	tokens   4 bytes each
-//	labels   4 bytes each, of the examples whose labels are not their tokens
+//	header   72 bytes: magic; uint32 version, task, vocabulary, classes, blank,
+//	         decoder start, longest example, longest target; uint64 training
+//	         examples, held-out examples, tokens, words of the examples
+//	index    16 bytes an example: uint64 word at which it ends, uint32 tokens,
+//	         uint32 labels; the rest of its words are starts
+//	words    4 bytes each: tokens, labels and starts of one example after another
 //	hash     SHA-256 of everything before
+//
+// An example begins where the one before ends, so that every word belongs to
+// one, and the same examples have one form only. No labels in a causal example
+// means that the tokens are the labels.
 const (
 	magic      = "CARSHARD"
-	version    = 1
-	headerSize = 64
+	version    = 2
+	headerSize = 72
 	entrySize  = 16
 	hashSize   = sha256.Size
-	noLabels   = 1<<32 - 1 // in the index: the labels are the tokens
 )
 
 // maxItems bounds every count of a shard, so that sizes computed from a header
-// that lies cannot overflow, and offsets fit the index.
-const maxItems = noLabels - 1
+// that lies cannot overflow.
+const maxItems = 1 << 40
 
-// layout is what a header says, and where the parts lie.
+// layout is what a header says.
 type layout struct {
-	vocab, maxLen          int
-	train, heldOut         int
-	tokens, labels         int
-	tokensAt, labelsAt, at int // at: of the hash
+	info                   Info
+	longest, longestTarget int
+	train, heldOut         uint64
+	tokens, words          uint64
 }
 
-// entry is one row of the index, in numbers of tokens. labels is -1 for none.
-type entry struct{ tokens, labels, length int }
-
-func (l *layout) place() {
-	l.tokensAt = headerSize + entrySize*(l.train+l.heldOut)
-	l.labelsAt = l.tokensAt + 4*l.tokens
-	l.at = l.labelsAt + 4*l.labels
+// add counts one more example.
+func (l *layout) add(x *Example) {
+	l.longest = max(l.longest, len(x.Tokens))
+	if l.info.Task == Seq2SeqLM {
+		l.longestTarget = max(l.longestTarget, len(x.Labels))
+	}
+	if x.HeldOut {
+		l.heldOut++
+	} else {
+		l.train++
+	}
+	l.tokens += uint64(len(x.Tokens))
+	l.words += uint64(len(x.Tokens) + len(x.Labels) + len(x.Starts))
 }
+
+// wordsAt and hashAt are the byte offsets of the parts that follow the index.
+func (l *layout) wordsAt() uint64 { return headerSize + entrySize*(l.train+l.heldOut) }
+func (l *layout) hashAt() uint64  { return l.wordsAt() + 4*l.words }
 
 func (l *layout) header() []byte {
 	b := append(make([]byte, 0, headerSize), magic...)
-	b = binary.LittleEndian.AppendUint32(b, version)
-	for _, v := range []int{l.vocab, l.maxLen} {
-		b = binary.LittleEndian.AppendUint32(b, uint32(v))
+	for _, v := range []uint32{version, uint32(l.info.Task), uint32(l.info.Vocab), uint32(l.info.Classes),
+		uint32(l.info.Blank), uint32(l.info.DecoderStart), uint32(l.longest), uint32(l.longestTarget)} {
+		b = binary.LittleEndian.AppendUint32(b, v)
 	}
-	for _, v := range []int{l.train, l.heldOut, l.tokens, l.labels} {
-		b = binary.LittleEndian.AppendUint64(b, uint64(v))
+	for _, v := range []uint64{l.train, l.heldOut, l.tokens, l.words} {
+		b = binary.LittleEndian.AppendUint64(b, v)
 	}
-	return b[:headerSize]
+	return b
 }
 
 func parseHeader(b []byte) (layout, error) {
-	if len(b) < headerSize+hashSize {
+	if len(b) < len(magic)+4 {
 		return layout{}, fmt.Errorf("%d bytes, too short for a shard", len(b))
 	}
 	if string(b[:8]) != magic {
 		return layout{}, fmt.Errorf("starts with %q, not with %q: not a shard", b[:8], magic)
 	}
 	if v := binary.LittleEndian.Uint32(b[8:]); v != version {
-		return layout{}, fmt.Errorf("format version %d, this program reads %d", v, version)
+		return layout{}, fmt.Errorf("format version %d; this program reads version %d: make the shard again from its data", v, version)
 	}
-	l := layout{vocab: int(binary.LittleEndian.Uint32(b[12:])), maxLen: int(binary.LittleEndian.Uint32(b[16:]))}
-	for i, v := range []*int{&l.train, &l.heldOut, &l.tokens, &l.labels} {
-		n := binary.LittleEndian.Uint64(b[20+8*i:])
-		if n > maxItems {
-			return layout{}, fmt.Errorf("header counts %d items, more than the %d that a shard may hold", n, uint64(maxItems))
-		}
-		*v = int(n)
+	if len(b) < headerSize+hashSize {
+		return layout{}, fmt.Errorf("%d bytes, too short for a shard", len(b))
 	}
-	l.place()
-	return l, nil
-}
-
-// check reads a shard's bytes and vouches for all that Set's methods rely on.
-func check(data []byte) (layout, Hash, error) {
-	l, err := parseHeader(data)
-	if err != nil {
-		return l, Hash{}, err
+	small := func(i int) uint32 { return binary.LittleEndian.Uint32(b[12+4*i:]) }
+	l := layout{
+		info:    Info{Task: Task(small(0)), Vocab: int(small(1)), Classes: int(small(2)), Blank: int32(small(3)), DecoderStart: int32(small(4))},
+		longest: int(small(5)), longestTarget: int(small(6)),
 	}
-	if want := l.at + hashSize; len(data) != want {
-		return l, Hash{}, fmt.Errorf("%d bytes where its header promises %d: cut short or damaged", len(data), want)
-	}
-	hash := Hash(sha256.Sum256(data[:l.at]))
-	if !bytes.Equal(hash[:], data[l.at:]) {
-		return l, Hash{}, fmt.Errorf("content hash %v differs from the stored %x: damaged", hash, data[l.at:])
-	}
-	s := Set{layout: l, data: data}
-	for i := range l.train + l.heldOut {
-		if err := s.checkEntry(i); err != nil {
-			return l, Hash{}, fmt.Errorf("example %d: %w", i, err)
+	for i, v := range []*uint64{&l.train, &l.heldOut, &l.tokens, &l.words} {
+		if *v = binary.LittleEndian.Uint64(b[40+8*i:]); *v > maxItems {
+			return l, fmt.Errorf("header counts %d items, more than the %d that a shard may hold", *v, uint64(maxItems))
 		}
 	}
-	return l, hash, s.checkTokens()
+	return l, l.info.check()
 }
 
-func (s *Set) checkEntry(i int) error {
-	e, l := s.entry(i), s.layout
-	switch {
-	case e.length == 0 || e.length > l.maxLen:
-		return fmt.Errorf("length %d, want 1 to %d", e.length, l.maxLen)
-	case e.tokens+e.length > l.tokens:
-		return fmt.Errorf("tokens %d to %d, the shard has %d", e.tokens, e.tokens+e.length, l.tokens)
-	case e.labels >= 0 && e.labels+e.length > l.labels:
-		return fmt.Errorf("labels %d to %d, the shard has %d", e.labels, e.labels+e.length, l.labels)
-	}
-	return nil
-}
-
-func (s *Set) checkTokens() error {
-	b := s.data[s.layout.tokensAt:s.layout.labelsAt]
-	for i := 0; i < len(b); i += 4 {
-		if t := binary.LittleEndian.Uint32(b[i:]); t >= uint32(s.layout.vocab) {
-			return fmt.Errorf("token %d is %d, outside the vocabulary of %d", i/4, t, s.layout.vocab)
-		}
-	}
-	return nil
-}
+// entry says where an example lies: the byte at which its words begin, and how
+// many of them are what.
+type entry struct{ at, tokens, labels, starts int }
 
 // entry returns row i of the index: training examples first, then held-out ones.
 func (s *Set) entry(i int) entry {
-	b := s.data[headerSize+entrySize*i:]
+	begin, row := s.row(i)
 	e := entry{
-		tokens: int(binary.LittleEndian.Uint32(b)),
-		labels: int(binary.LittleEndian.Uint32(b[4:])),
-		length: int(binary.LittleEndian.Uint32(b[8:])),
+		at:     int(s.layout.wordsAt() + 4*begin),
+		tokens: int(binary.LittleEndian.Uint32(row[8:])),
+		labels: int(binary.LittleEndian.Uint32(row[12:])),
 	}
-	if e.labels == noLabels {
-		e.labels = -1
-	}
+	e.starts = int(binary.LittleEndian.Uint64(row)-begin) - e.tokens - e.labels
 	return e
 }
 
-func (e entry) append(b []byte) []byte {
-	b = binary.LittleEndian.AppendUint32(b, uint32(e.tokens))
-	b = binary.LittleEndian.AppendUint32(b, uint32(e.labels)) // -1 becomes noLabels
-	b = binary.LittleEndian.AppendUint32(b, uint32(e.length))
-	return binary.LittleEndian.AppendUint32(b, 0)
+// row returns the word at which example i begins, and its row of the index.
+func (s *Set) row(i int) (begin uint64, row []byte) {
+	at := headerSize + entrySize*i
+	if i > 0 {
+		begin = binary.LittleEndian.Uint64(s.data[at-entrySize:])
+	}
+	return begin, s.data[at : at+entrySize]
 }
-
-var errNoExamples = errors.New("no training example: an empty shard trains nothing")

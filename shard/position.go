@@ -29,14 +29,38 @@ func Permute(key job.Key, i, n uint64) uint64 {
 // Epoch returns the epoch and the training example that position p of a job
 // holds: epoch = p / n, example = permutation of that epoch at p mod n.
 func (s *Set) Epoch(seed, p uint64) (epoch uint64, example int) {
-	n := uint64(s.layout.train)
+	n := s.layout.train
 	epoch = p / n
 	return epoch, int(Permute(job.NewKey(seed, job.ForExamples, epoch), p%n, n))
+}
+
+// example returns the training example of a position.
+func (s *Set) example(p Plan, position uint64) int {
+	if p.Balanced {
+		return s.balanced(p.Seed, position)
+	}
+	_, example := s.Epoch(p.Seed, position)
+	return example
+}
+
+// balanced draws a class, then one of its training examples, with replacement.
+// Classes without any are never drawn.
+func (s *Set) balanced(seed, position uint64) int {
+	key := job.NewKey(seed, job.ForBalance, position)
+	c := s.classes[below(len(s.classes), key.At(0), key.At(1))]
+	return c.first + below(c.size, key.At(2), key.At(3))
+}
+
+// below makes a number in [0, n) of 64 random bits; each is as likely as any
+// other, but for n in 2^64.
+func below(n int, high, low uint32) int {
+	at, _ := bits.Mul64(uint64(high)<<32|uint64(low), uint64(n))
+	return int(at)
 }
 
 // evalExample returns held-out example k in the order in which held-out
 // examples are evaluated. It is shuffled, so that a few of them speak for all,
 // but by no seed, so that jobs can be compared.
 func (s *Set) evalExample(k int) int {
-	return s.layout.train + int(Permute(job.NewKey(0, job.ForSplit), uint64(k), uint64(s.layout.heldOut)))
+	return s.Len() + int(Permute(job.NewKey(0, job.ForSplit), uint64(k), s.layout.heldOut))
 }

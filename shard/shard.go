@@ -5,13 +5,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/edsrzf/mmap-go"
 )
-
-// Ignore is the label of a token that is not learnt: prompts and padding. It is
-// Hugging Face's number for the same.
-const Ignore = -100
 
 // Hash names a shard: the SHA-256 of its bytes. It is the data hash of a job.
 type Hash [32]byte
@@ -23,30 +20,23 @@ func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 // in hexadecimal. Nodes read shards from there and verify them.
 func Key(hash string) string { return "shards/" + hash }
 
-// Example is one tokenized example.
-type Example struct {
-	Tokens []int32 // ids, each in [0, vocab)
-	// Labels are what the model should say. CausalLM: one for each token,
-	// unshifted as in Hugging Face, Ignore where nothing is learnt; nil means the
-	// tokens themselves (plain text). SeqCls: one, the class. Regression: one,
-	// the value's math.Float32bits. Seq2SeqLM: the ids of the target.
-	Labels []int32
-	// Starts are where further parts begin in Tokens, ascending, without 0: the
-	// examples of a pack, or the second text of a pair. nil: one part.
-	Starts  []int32
-	HeldOut bool // not trained on; the loss on it is the held-out loss
-}
-
 // Set is an open shard. It may be used by several goroutines at once.
 type Set struct {
-	layout layout
-	data   []byte
-	hash   Hash
-	unmap  func() error
+	layout  layout
+	classes []class // SeqCls: those with training examples, ascending
+	data    []byte
+	hash    Hash
+	unmap   func() error
+}
+
+// class is where the training examples of a class stand.
+type class struct {
+	label       int32
+	first, size int
 }
 
 // Open maps the shard at path into memory and checks it whole: version, hash,
-// every offset and every token. Close unmaps it.
+// and every number in it. Close unmaps it.
 func Open(path string) (*Set, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -73,11 +63,12 @@ func Open(path string) (*Set, error) {
 
 // Parse checks the bytes of a shard and returns it as a Set, which keeps data.
 func Parse(data []byte) (*Set, error) {
-	l, hash, err := check(data)
+	s, err := check(data)
 	if err != nil {
 		return nil, err
 	}
-	return &Set{layout: l, data: data, hash: hash, unmap: func() error { return nil }}, nil
+	s.unmap = func() error { return nil }
+	return s, nil
 }
 
 // Close unmaps the file. The Set must not be used any more.
@@ -86,43 +77,65 @@ func (s *Set) Close() error { return s.unmap() }
 // Hash returns the data hash.
 func (s *Set) Hash() Hash { return s.hash }
 
+// Info returns what the examples have in common.
+func (s *Set) Info() Info { return s.layout.info }
+
+// Vocab returns the size of the vocabulary that the tokens come from.
+func (s *Set) Vocab() int { return s.layout.info.Vocab }
+
 // Len returns the number of training examples.
-func (s *Set) Len() int { return s.layout.train }
+func (s *Set) Len() int { return int(s.layout.train) }
 
 // HeldOutLen returns the number of held-out examples.
-func (s *Set) HeldOutLen() int { return s.layout.heldOut }
+func (s *Set) HeldOutLen() int { return int(s.layout.heldOut) }
 
 // MaxLen returns the number of tokens of the longest example, held-out ones
 // included.
-func (s *Set) MaxLen() int { return s.layout.maxLen }
+func (s *Set) MaxLen() int { return s.layout.longest }
 
-// Vocab returns the size of the vocabulary that the tokens come from.
-func (s *Set) Vocab() int { return s.layout.vocab }
+// MaxTarget returns the number of tokens of the longest target, held-out ones
+// included. Seq2SeqLM only, else 0.
+func (s *Set) MaxTarget() int { return s.layout.longestTarget }
 
 // Tokens returns the number of tokens of all examples together.
-func (s *Set) Tokens() int { return s.layout.tokens }
+func (s *Set) Tokens() int { return int(s.layout.tokens) }
 
-// Example returns a copy of training example i, in [0, Len).
+// Example returns a copy of training example i, in [0, Len). They stand in the
+// order in which Build got them, but for SeqCls by class first.
 func (s *Set) Example(i int) Example { return s.copyOf(i, false) }
 
-// HeldOut returns a copy of held-out example i, in [0, HeldOutLen).
-func (s *Set) HeldOut(i int) Example { return s.copyOf(s.layout.train+i, true) }
+// HeldOut returns a copy of held-out example i, in [0, HeldOutLen), in the order
+// in which Build got them.
+func (s *Set) HeldOut(i int) Example { return s.copyOf(s.Len()+i, true) }
 
 func (s *Set) copyOf(i int, heldOut bool) Example {
-	e := s.entry(i)
-	x := Example{Tokens: make([]int32, e.length), Labels: make([]int32, e.length), HeldOut: heldOut}
-	s.fill(e, x.Tokens, x.Labels)
+	x, _ := s.read(s.entry(i), nil)
+	x.HeldOut = heldOut
+	if x.Labels == nil && s.layout.info.Task == CausalLM {
+		x.Labels = slices.Clone(x.Tokens)
+	}
 	return x
 }
 
-// fill copies an example's tokens and labels to the front of the two slices.
-func (s *Set) fill(e entry, tokens, labels []int32) {
-	copyInts(tokens[:e.length], s.data[s.layout.tokensAt+4*e.tokens:])
-	if e.labels < 0 {
-		copy(labels, tokens[:e.length])
-		return
+// read returns an example as the file has it, and its words, which it consists
+// of and for which memory is used if it is large enough.
+func (s *Set) read(e entry, memory []int32) (x Example, words []int32) {
+	n := e.tokens + e.labels + e.starts
+	words = slices.Grow(memory[:0], n)[:n]
+	copyInts(words, s.data[e.at:])
+	return Example{
+		Tokens: cut(words, 0, e.tokens),
+		Labels: cut(words, e.tokens, e.labels),
+		Starts: cut(words, e.tokens+e.labels, e.starts),
+	}, words
+}
+
+// cut returns n of the words from at on; nil for none.
+func cut(words []int32, at, n int) []int32 {
+	if n == 0 {
+		return nil
 	}
-	copyInts(labels[:e.length], s.data[s.layout.labelsAt+4*e.labels:])
+	return words[at : at+n : at+n]
 }
 
 func copyInts(dst []int32, src []byte) {

@@ -1,6 +1,9 @@
 package shard
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Task is what a model learns from the examples: it decides what their labels
 // are. Its numbers stand in the file and never change.
@@ -28,7 +31,7 @@ func ParseTask(name string) (Task, error) {
 
 // String returns the recipe's word for the task.
 func (t Task) String() string {
-	if int(t) < len(taskNames) {
+	if int64(t) < int64(len(taskNames)) {
 		return taskNames[t]
 	}
 	return fmt.Sprintf("task %d", uint32(t))
@@ -45,3 +48,26 @@ type Info struct {
 	// else 0.
 	DecoderStart int32
 }
+
+func (in Info) check() error {
+	switch {
+	case int64(in.Task) >= int64(len(taskNames)):
+		return fmt.Errorf("%v, want 0 to %d", in.Task, len(taskNames)-1)
+	case in.Vocab < 1 || in.Vocab > math.MaxInt32:
+		return fmt.Errorf("vocabulary of %d, want 1 to %d", in.Vocab, math.MaxInt32)
+	case in.Task == SeqCls && (in.Classes < 1 || in.Classes > math.MaxInt32):
+		return fmt.Errorf("%d classes, want 1 to %d", in.Classes, math.MaxInt32)
+	case in.Task != SeqCls && in.Classes != 0:
+		return fmt.Errorf("%d classes for %v, which has none", in.Classes, in.Task)
+	case in.Blank != -1 && !in.has(in.Blank):
+		return fmt.Errorf("blank %d, want -1 or an id of the vocabulary of %d", in.Blank, in.Vocab)
+	case in.Task == Seq2SeqLM && !in.has(in.DecoderStart):
+		return fmt.Errorf("decoder start %d, outside the vocabulary of %d", in.DecoderStart, in.Vocab)
+	case in.Task != Seq2SeqLM && in.DecoderStart != 0:
+		return fmt.Errorf("decoder start %d for %v, which has no decoder of its own: want 0", in.DecoderStart, in.Task)
+	}
+	return nil
+}
+
+// has says whether id is one of the vocabulary.
+func (in Info) has(id int32) bool { return uint32(id) < uint32(in.Vocab) }
