@@ -59,8 +59,20 @@ func (l LoRA) validate() error {
 	return nil
 }
 
-// Trains says no: the model's own parameters stay as they are.
-func (LoRA) Trains(string) (string, bool) { return "", false }
+// heads are the modules that are trained beside the corrections, where a model has
+// them: what PEFT calls modules_to_save, which it fills in so for classifiers.
+var heads = []string{"classifier", "score"}
+
+// Trains says no: the model's own parameters stay as they are, but for a
+// classifier's head, which most often is a new one.
+func (LoRA) Trains(name string) (string, bool) {
+	for part := range strings.SplitSeq(name, ".") {
+		if slices.Contains(heads, part) {
+			return peftPrefix + name, true
+		}
+	}
+	return "", false
+}
 
 // Check refuses a target that no linear map of the model has.
 func (l LoRA) Check(linears []string) error {

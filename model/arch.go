@@ -30,6 +30,11 @@ type architecture interface {
 	Hidden(p nn.Params, s nn.Sequence) *Node
 	// Logits returns the head's output [..., V] for [..., d].
 	Logits(p nn.Params, x *Node) *Node
+	// Classes returns the names of what a classifier tells apart, by number: one
+	// of a regression, none of a model that goes on with a text.
+	Classes() []string
+	// Score returns n outputs of a classifier's head [B, n] for [B, d].
+	Score(p nn.Params, x *Node, n int) *Node
 	// Name returns the parameter that a file's tensor holds, or "" for none.
 	Name(tensor string) string
 	// Tied returns the parameter that a tensor repeats, or "".
@@ -63,28 +68,18 @@ func parseConfig(data []byte) (string, architecture, error) {
 // inputs are the rows of a program's first input, an int32 [4, B, T].
 type inputs struct{ tokens, labels, mask, positions *Node }
 
+// targets are one for each row, int32 [B]: the first of its labels.
+func (in inputs) targets() *Node { return Squeeze(Slice(in.labels, AxisRange(), AxisElem(0)), 1) }
+
 func inputsOf(batch *Node) inputs {
 	dims := batch.Shape().Dimensions
 	row := func(i int) *Node { return Reshape(Slice(batch, AxisElem(i)), dims[1], dims[2]) }
 	return inputs{row(0), row(1), row(2), row(3)}
 }
 
-// hiddenOf runs the model up to its head.
-func hiddenOf(arch architecture, p nn.Params, in inputs) (*Node, nn.Sequence) {
-	s := nn.Sequence{X: arch.Embed(p, in.tokens), Positions: in.positions, Mask: in.mask, Labels: in.labels}
-	s = nn.EnterInputs(p, s)
-	return arch.Hidden(p, s), s
-}
-
-// lossOf returns the loss summed over the supervised tokens.
-func lossOf(arch architecture, p nn.Params, in inputs) *Node {
-	x, s := hiddenOf(arch, p, in)
-	return nn.CausalLoss(arch.Logits(p, x), s.Labels)
-}
-
-// declare builds the graph of the loss, runs nothing, and returns the parameters
-// that it asked for, sorted by name, and the paths of its linear maps.
-func declare(be compute.Backend, arch architecture, method nn.Method) (decls []nn.Decl, linears []string, err error) {
+// declare builds the graph of a task's loss, runs nothing, and returns the
+// parameters that it asked for, sorted by name, and the paths of its linear maps.
+func declare(be compute.Backend, arch architecture, method nn.Method, t task) (decls []nn.Decl, linears []string, err error) {
 	g := NewGraph(be, "declare")
 	defer g.Finalize()
 	err = try(func() error {
@@ -93,7 +88,7 @@ func declare(be compute.Backend, arch architecture, method nn.Method) (decls []n
 			decls = append(decls, d)
 			return Parameter(g, d.Name, shapes.Make(dtypes.Float32, d.Shape...))
 		}, nil)
-		lossOf(arch, p, inputsOf(batch))
+		t.loss(arch, p, inputsOf(batch))
 		linears = p.Linears()
 		return nil
 	})

@@ -48,6 +48,27 @@ func writeModel(t *testing.T, config func(string) string, tensors func([]safeten
 	return dir
 }
 
+// withConfig copies a model's directory with another configuration.
+func withConfig(t *testing.T, dir, config string) string {
+	t.Helper()
+	out := t.TempDir()
+	for name, data := range map[string]string{"config.json": config, "model.safetensors": readFile(t, filepath.Join(dir, "model.safetensors"))} {
+		if err := os.WriteFile(filepath.Join(out, name), []byte(data), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
 func same[T any](x T) T { return x }
 
 func replace(old, new string) func(string) string {
@@ -83,7 +104,7 @@ func TestBadDirectoriesAreRefusedByName(t *testing.T) {
 		{"a head that differs", same[string], add("lm_head.weight", 256, 32), []string{"lm_head.weight differs from transformer.wte.weight"}},
 		{"unknown family", replace(`"gpt2"`, `"gpt9"`), same[list], []string{"config.json", `"gpt9"`, "gpt2"}},
 		{"unknown activation", replace("gelu_new", "swash"), same[list], []string{"activation_function", `"swash"`}},
-		{"classifier", replace("GPT2LMHeadModel", "GPT2ForSequenceClassification"), same[list], []string{"GPT2ForSequenceClassification"}},
+		{"a classifier without its head", replace("GPT2LMHeadModel", "GPT2ForSequenceClassification"), same[list], []string{"tensor score.weight is missing"}},
 		{"no heads", replace(`"n_head": 4`, `"n_head": 0`), same[list], []string{"n_head is 0"}},
 		{"odd heads", replace(`"n_head": 4`, `"n_head": 5`), same[list], []string{"n_embd 32", "n_head 5"}},
 		{"wrong type", replace(`"n_embd": 32`, `"n_embd": "32"`), same[list], []string{"config.json", "n_embd"}},

@@ -41,10 +41,10 @@ func randomModel(t testing.TB, be *backend.Backend, s size) *Model {
 }
 
 // randomInput asks for every token of a batch of random ones.
-func randomInput(m *Model, rows, length int) Input {
-	in := m.probeInput(job.NewKey(3, job.ForProbe), rows, length)
+func randomInput(s *Session, rows, length int) Input {
+	in := s.probeInput(job.NewKey(3, job.ForProbe), rows, length)
 	for i := range in.Tokens {
-		in.Tokens[i] = int32(job.NewKey(2, job.ForProbe).At(uint64(i)) % uint32(m.config.Vocab))
+		in.Tokens[i] = int32(job.NewKey(2, job.ForProbe).At(uint64(i)) % uint32(s.model.config.Vocab))
 		in.Labels[i], in.Mask[i] = in.Tokens[i], 1
 	}
 	return in
@@ -102,7 +102,7 @@ func BenchmarkGradientAgainstBare(b *testing.B) {
 func newStep(b testing.TB, be *backend.Backend, shape size, method nn.Method) func() {
 	m := randomModel(b, be, shape)
 	s := startSession(b, m, method)
-	in, flat, grad := randomInput(m, shape.rows, shape.length), s.Initial(), make([]float32, s.Size())
+	in, flat, grad := randomInput(s, shape.rows, shape.length), s.Initial(), make([]float32, s.Size())
 	return func() {
 		if err := s.Upload(flat); err != nil {
 			b.Fatal(err)

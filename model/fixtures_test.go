@@ -18,6 +18,7 @@ type fixture struct {
 	tensors map[string][]uint32 // the four bytes of each element
 	facts   struct {
 		LossSum float64             `json:"loss_sum"`
+		Losses  []float64           `json:"per_example_loss"`
 		Noise   map[string][][2]int `json:"gradient_is_only_noise"`
 		Train   trainFacts          `json:"train"`
 	}
@@ -86,10 +87,13 @@ func (f fixture) ints(name string) []int32 {
 
 // batch returns the case's batch of 3 x 16 tokens.
 func (f fixture) batch() Input {
-	return Input{
-		Rows: 3, Len: 16,
-		Tokens: f.ints("input/input_ids"), Labels: f.ints("input/labels"), Mask: f.ints("input/attention_mask"),
+	in := Input{Rows: 3, Len: 16, Tokens: f.ints("input/input_ids"), Mask: f.ints("input/attention_mask")}
+	if labels := f.ints("input/labels"); len(labels) == in.Rows {
+		in.Targets = labels
+	} else {
+		in.Labels = labels
 	}
+	return in
 }
 
 // initial returns the trainables that the case starts from.
@@ -119,7 +123,12 @@ func openModel(t testing.TB, be *backend.Backend, dir string) *Model {
 
 func startSession(t testing.TB, m *Model, method nn.Method) *Session {
 	t.Helper()
-	s, err := m.newSession(method, 42)
+	return startTask(t, m, method, ownTask(m.arch))
+}
+
+func startTask(t testing.TB, m *Model, method nn.Method, task task) *Session {
+	t.Helper()
+	s, err := m.newSession(method, task, 42)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,8 +9,8 @@ import (
 	"carillon/job"
 )
 
-// Gradient returns the loss of a batch, summed over its supervised tokens, and
-// fills grad (Size numbers) with the gradient of that sum. dropout keys the
+// Gradient returns the loss of a batch, summed over its supervised tokens (a
+// classifier's: over its rows), and fills grad (Size numbers) with the gradient of that sum. dropout keys the
 // batch's dropout; the zero key turns it off.
 func (s *Session) Gradient(in Input, dropout job.Key, grad []float32) (loss float32, err error) {
 	if len(grad) != s.size {
@@ -30,14 +30,31 @@ func (s *Session) Gradient(in Input, dropout job.Key, grad []float32) (loss floa
 	return loss, err
 }
 
-// Loss returns the loss of a batch, summed over its supervised tokens, without
-// dropout. It runs the program of Gradient: to compile another takes longer.
+// Loss returns the loss of a batch, summed as Gradient's is, without dropout and
+// noise. It runs the program of Gradient: to compile another takes longer.
 func (s *Session) Loss(in Input) (loss float32, err error) {
 	err = s.ask(gradients, in, dropoutWords(job.Key{}), func(outputs []compute.Buffer) error {
 		loss, err = scalar(outputs[0])
 		return err
 	})
 	return loss, err
+}
+
+// Outputs returns the loss of a batch as Loss does, and what the head of a
+// classifier gives for each row: [Rows, classes], or [Rows, 1] of a regression.
+// Targets may be nil; then the loss is 0.
+func (s *Session) Outputs(in Input) (loss float32, outputs []float32, err error) {
+	if s.task.outputs == 0 {
+		return 0, nil, fmt.Errorf("the model's task is %v; only a classifier has outputs", s.task)
+	}
+	outputs = make([]float32, in.Rows*s.task.outputs)
+	err = s.ask(gradients, in, dropoutWords(job.Key{}), func(buffers []compute.Buffer) error {
+		if loss, err = scalar(buffers[0]); err != nil {
+			return err
+		}
+		return buffers[1+len(s.packs)].ToFlatData(outputs)
+	})
+	return loss, outputs, err
 }
 
 // dropoutWords are the key and whether dropout is on.
@@ -86,6 +103,9 @@ func (s *Session) Logits(in Input) ([]float32, error) {
 }
 
 func (s *Session) logits(k kind, in Input, words []uint32, rows int) (logits []float32, err error) {
+	if s.task.outputs > 0 {
+		return nil, fmt.Errorf("the model's task is %v: it does not go on with a text", s.task)
+	}
 	err = s.ask(k, in, words, func(outputs []compute.Buffer) error {
 		shape, err := outputs[0].Shape()
 		if err != nil {
@@ -99,7 +119,7 @@ func (s *Session) logits(k kind, in Input, words []uint32, rows int) (logits []f
 
 // ask checks a batch, runs a program on it and hands its outputs to read.
 func (s *Session) ask(k kind, in Input, words []uint32, read func([]compute.Buffer) error) error {
-	if err := s.model.checkInput(in); err != nil {
+	if err := s.checkInput(in); err != nil {
 		return err
 	}
 	p, err := s.program(programKey{k, in.Rows, in.Len})

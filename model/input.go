@@ -2,7 +2,9 @@ package model
 
 import (
 	"fmt"
+	"math"
 
+	"carillon/job"
 	"carillon/model/nn"
 )
 
@@ -17,49 +19,112 @@ func (m *Model) checkShape(rows, length int) error {
 }
 
 // checkInput refuses what an engine would clamp or crash on.
-func (m *Model) checkInput(in Input) error {
-	if err := m.checkShape(in.Rows, in.Len); err != nil {
+func (s *Session) checkInput(in Input) error {
+	if err := s.model.checkShape(in.Rows, in.Len); err != nil {
 		return err
 	}
-	n := in.Rows * in.Len
+	n, vocab := in.Rows*in.Len, s.model.config.Vocab
 	if len(in.Tokens) != n || len(in.Mask) != n || in.Labels != nil && len(in.Labels) != n {
 		return fmt.Errorf("a batch of %d x %d has %d tokens, %d mask entries and %d labels", in.Rows, in.Len, len(in.Tokens), len(in.Mask), len(in.Labels))
 	}
 	for i, token := range in.Tokens {
-		if token < 0 || int(token) >= m.config.Vocab {
-			return fmt.Errorf("token %d in row %d is not in the vocabulary of %d", token, i/in.Len, m.config.Vocab)
+		if token < 0 || int(token) >= vocab {
+			return fmt.Errorf("token %d in row %d is not in the vocabulary of %d", token, i/in.Len, vocab)
 		}
 	}
+	if s.task.outputs > 0 {
+		return s.task.checkTargets(in)
+	}
 	for i, label := range in.Labels {
-		if label != nn.Ignored && (label < 0 || int(label) >= m.config.Vocab) {
-			return fmt.Errorf("label %d in row %d is neither %d nor in the vocabulary of %d", label, i/in.Len, nn.Ignored, m.config.Vocab)
+		if label != nn.Ignored && (label < 0 || int(label) >= vocab) {
+			return fmt.Errorf("label %d in row %d is neither %d nor in the vocabulary of %d", label, i/in.Len, nn.Ignored, vocab)
+		}
+	}
+	return s.task.checkParts(in)
+}
+
+// checkTargets refuses targets that a loss could not be computed of.
+func (t task) checkTargets(in Input) error {
+	if in.Targets != nil && len(in.Targets) != in.Rows {
+		return fmt.Errorf("a batch of %d rows has %d targets", in.Rows, len(in.Targets))
+	}
+	for r, target := range in.Targets {
+		switch value := math.Float32frombits(uint32(target)); {
+		case target == nn.Ignored:
+		case t.name == job.Regression && value-value != 0:
+			return fmt.Errorf("the target of row %d is %v; want a finite number", r, value)
+		case t.name == job.SeqCls && (target < 0 || int(target) >= t.outputs):
+			return fmt.Errorf("the target of row %d is class %d; there are %d classes", r, target, t.outputs)
+		}
+	}
+	return nil
+}
+
+// checkParts refuses parts of a packed row that are not in order: each stands in
+// one piece.
+func (t task) checkParts(in Input) error {
+	if !t.packed {
+		return nil
+	}
+	for r := range in.Rows {
+		last := int32(0)
+		for _, part := range in.Mask[r*in.Len:][:in.Len] {
+			if part != 0 && part < last || part < 0 {
+				return fmt.Errorf("part %d comes after part %d in row %d", part, last, r)
+			}
+			last = max(last, part)
 		}
 	}
 	return nil
 }
 
 // batch returns a program's first input: tokens, labels, mask and positions, one
-// after the other. A token's position is the number of tokens before it, as
-// Hugging Face counts from the mask; padding has the position of what precedes it.
-func (m *Model) batch(in Input) []int32 {
+// after the other. Of a classifier's labels the first of each row is its target.
+func (t task) batch(in Input) []int32 {
 	n := in.Rows * in.Len
 	all := make([]int32, 4*n)
 	copy(all, in.Tokens)
-	copy(all[2*n:], in.Mask)
-	labels, positions := all[n:2*n], all[3*n:]
-	if copy(labels, in.Labels) == 0 {
-		for i := range labels {
-			labels[i] = nn.Ignored
-		}
-	}
-	for r := range in.Rows {
-		seen := int32(0)
-		for t := r * in.Len; t < (r+1)*in.Len; t++ {
-			if in.Mask[t] != 0 {
-				seen++
-			}
-			positions[t] = max(seen-1, 0)
-		}
+	labels, mask, positions := all[n:2*n], all[2*n:3*n], all[3*n:]
+	t.ask(labels, in)
+	for from := 0; from < n; from += in.Len {
+		to := from + in.Len
+		t.place(in.Mask[from:to], labels[from:to], mask[from:to], positions[from:to])
 	}
 	return all
+}
+
+// ask fills in what is asked of each token, or of each row.
+func (t task) ask(labels []int32, in Input) {
+	if t.outputs == 0 && copy(labels, in.Labels) > 0 {
+		return
+	}
+	for i := range labels {
+		labels[i] = nn.Ignored
+	}
+	for r := range in.Targets {
+		if t.outputs > 0 {
+			labels[r*in.Len] = in.Targets[r]
+		}
+	}
+}
+
+// place gives the tokens of a row their positions. A token's position is the
+// number of tokens before it, as Hugging Face counts from the mask, in a packed
+// row those of its part; padding has the position of what precedes it. The first
+// token of a part follows nothing that could tell it, and is not asked for.
+func (t task) place(parts, labels, mask, positions []int32) {
+	seen := int32(0)
+	for i, part := range parts {
+		if t.packed && i > 0 && part != parts[i-1] {
+			seen, labels[i] = 0, nn.Ignored
+		}
+		if part != 0 {
+			seen++
+			mask[i] = 1
+		}
+		if t.packed {
+			mask[i] = part
+		}
+		positions[i] = max(seen-1, 0)
+	}
 }

@@ -42,7 +42,7 @@ func inspect(ctx context.Context, spec job.Spec) (f Facts, err error) {
 	if f.Type, arch, err = parseConfig(data); err != nil {
 		return f, fmt.Errorf("config.json: %w", err)
 	}
-	f.Vocab, f.Context = arch.Vocab(), arch.Context()
+	f.Vocab, f.Context, f.Classes = arch.Vocab(), arch.Context(), arch.Classes()
 	f.Width, f.Depth, f.Heads = arch.Dimensions()
 	if f.Hash, err = hashDir(spec.BaseModel, Options{ReinitWeights: spec.ReinitWeights, Seed: spec.Seed}); err != nil {
 		return f, err
@@ -62,14 +62,18 @@ func (f *Facts) declare(ctx context.Context, arch architecture, spec job.Spec) e
 	if err != nil {
 		return err
 	}
-	decls, linears, err := declare(be.Compute(), arch, method)
+	task, err := taskOf(spec, arch)
+	if err != nil {
+		return err
+	}
+	decls, linears, err := declare(be.Compute(), arch, method, task)
 	if err = errors.Join(err, method.Check(linears)); err != nil {
 		return err
 	}
 	var s Session
 	s.addParams(decls)
 	f.Trainables, f.TrainableSize = s.params, s.size
-	base, _, err := declare(be.Compute(), arch, frozen{})
+	base, _, err := declare(be.Compute(), arch, frozen{}, ownTask(arch))
 	if err != nil {
 		return err
 	}

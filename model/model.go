@@ -51,10 +51,11 @@ type Options struct {
 
 // Config is what the rest of the system may know about a model.
 type Config struct {
-	Type       string // Hugging Face's model_type
-	Vocab      int    // number of tokens
-	Context    int    // longest sequence, in tokens
-	Parameters int    // number of elements of all parameters, tied ones once
+	Type       string   // Hugging Face's model_type
+	Vocab      int      // number of tokens
+	Context    int      // longest sequence, in tokens
+	Parameters int      // number of elements of all parameters, tied ones once
+	Classes    []string // what a classifier tells apart, by number; one name: a regression; nil: it goes on with a text
 }
 
 // Model is a base model. It is safe for concurrent use.
@@ -93,10 +94,10 @@ func load(be compute.Backend, dir string, opts Options) (*Model, error) {
 	if m.config.Type, m.arch, err = parseConfig(data); err != nil {
 		return nil, fmt.Errorf("config.json: %w", err)
 	}
-	if m.base, _, err = declare(be, m.arch, frozen{}); err != nil {
+	if m.base, _, err = declare(be, m.arch, frozen{}, ownTask(m.arch)); err != nil {
 		return nil, err
 	}
-	m.config.Vocab, m.config.Context = m.arch.Vocab(), m.arch.Context()
+	m.config.Vocab, m.config.Context, m.config.Classes = m.arch.Vocab(), m.arch.Context(), m.arch.Classes()
 	for _, d := range m.base {
 		m.config.Parameters += d.Size()
 	}

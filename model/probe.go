@@ -8,6 +8,7 @@ import (
 	"math"
 
 	"carillon/job"
+	"carillon/model/nn"
 )
 
 // Probe names the kind of the compute backend by what it computes: it runs the
@@ -20,7 +21,7 @@ func (s *Session) Probe(rows, length int, seed uint64) (sum [sha256.Size]byte, e
 		return sum, err
 	}
 	grad := make([]float32, s.size)
-	loss, err := s.Gradient(s.model.probeInput(key, rows, length), key, grad)
+	loss, err := s.Gradient(s.probeInput(key, rows, length), key, grad)
 	if err := errors.Join(err, s.Upload(s.Initial())); err != nil {
 		return sum, err
 	}
@@ -40,23 +41,43 @@ func (s *Session) probeWeights(key job.Key) []float32 {
 	return flat
 }
 
-// probeInput has rows of different lengths; the first half of each is not asked for.
-func (m *Model) probeInput(key job.Key, rows, length int) Input {
+// probeInput has rows of different lengths; the first half of each is not asked
+// for, and is a part of its own in a packed row.
+func (s *Session) probeInput(key job.Key, rows, length int) Input {
 	n := rows * length
 	in := Input{Rows: rows, Len: length, Tokens: make([]int32, n), Labels: make([]int32, n), Mask: make([]int32, n)}
 	for i := range n {
 		row, at := i/length, i%length
-		in.Labels[i] = -100
+		in.Labels[i] = nn.Ignored
 		if at > 1 && at >= length-row%4 {
 			continue // padding
 		}
 		in.Mask[i] = 1
-		in.Tokens[i] = int32(key.At(1<<32|uint64(i)) % uint32(m.config.Vocab))
+		in.Tokens[i] = int32(key.At(1<<32|uint64(i)) % uint32(s.model.config.Vocab))
 		if at >= length/2 {
 			in.Labels[i] = in.Tokens[i]
 		}
+		if s.task.packed && at >= length/2 {
+			in.Mask[i] = 2
+		}
 	}
+	in.Targets = s.task.probeTargets(key, rows)
 	return in
+}
+
+// probeTargets are classes, or numbers near 1.
+func (t task) probeTargets(key job.Key, rows int) []int32 {
+	if t.outputs == 0 {
+		return nil
+	}
+	targets := make([]int32, rows)
+	for r := range targets {
+		targets[r] = int32(key.At(2<<32|uint64(r)) % uint32(t.outputs))
+		if t.name == job.Regression {
+			targets[r] = int32(math.Float32bits(0.5 + key.Uniform(2<<32|uint64(r))))
+		}
+	}
+	return targets
 }
 
 // writeFloats hashes numbers by their bits, little-endian.

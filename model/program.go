@@ -15,7 +15,7 @@ import (
 type kind uint8
 
 const (
-	gradients  kind = iota // the loss, and the gradient of each pack
+	gradients  kind = iota // the loss, the gradient of each pack, and a classifier's outputs [B, n]
 	nextLogits             // [B, V]: the logits at one position of each row
 	allLogits              // [B, T, V]
 )
@@ -77,11 +77,15 @@ func (s *Session) build(g *Graph, key programKey, p *program) []*Node {
 	}
 	in, arch := inputsOf(batch), s.model.arch
 	if key.kind == gradients {
-		loss := lossOf(arch, nn.NewParams(g, s.method, source, words), in)
-		return append([]*Node{loss}, s.gradientNodes(loss, trained)...)
+		loss, outputs := s.task.loss(arch, nn.NewParams(g, s.method, source, words), in)
+		all := append([]*Node{loss}, s.gradientNodes(loss, trained)...)
+		if outputs != nil {
+			all = append(all, outputs)
+		}
+		return all
 	}
 	params := nn.NewParams(g, s.method, source, nil)
-	x, _ := hiddenOf(arch, params, in)
+	x, _ := s.task.hidden(arch, params, in)
 	if key.kind == nextLogits {
 		lead := x.Shape().Dim(1) - key.len
 		x = nn.PickRows(x, AddScalar(ConvertDType(words, dtypes.Int32), int32(lead)))
@@ -130,7 +134,7 @@ func (s *Session) gradientNodes(loss *Node, trained map[string]*Node) []*Node {
 // the outputs, and finalizes them.
 func (s *Session) run(p *program, in Input, words []uint32) (outputs []compute.Buffer, err error) {
 	be := s.model.compute
-	batch, err := be.BufferFromFlatData(0, s.model.batch(in), shapes.Make(dtypes.Int32, 4, in.Rows, in.Len))
+	batch, err := be.BufferFromFlatData(0, s.task.batch(in), shapes.Make(dtypes.Int32, 4, in.Rows, in.Len))
 	if err != nil {
 		return nil, oneLine{err}
 	}

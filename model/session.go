@@ -26,8 +26,9 @@ type Param struct {
 type Input struct {
 	Rows, Len int
 	Tokens    []int32 // in [0, vocabulary)
-	Labels    []int32 // unshifted, as Hugging Face has them; -100 where nothing is asked
-	Mask      []int32 // 1 on tokens, 0 on padding, which may be on either side
+	Labels    []int32 // unshifted, as Hugging Face has them; -100 where nothing is asked; not for classifiers
+	Mask      []int32 // 0 on padding, which may be on either side; on a token the number of its part, from 1 on
+	Targets   []int32 // for classifiers, one a row: the class, or the bits of a regression's float32; -100 where nothing is asked
 }
 
 // Session is a model with a method in it, ready to train or to be asked. Upload
@@ -35,6 +36,7 @@ type Input struct {
 type Session struct {
 	model  *Model
 	method nn.Method
+	task   task
 	seed   uint64
 	params []Param
 	decls  []nn.Decl // of params, in their order
@@ -48,16 +50,16 @@ type Session struct {
 	programs  map[programKey]*program
 }
 
-// newSession puts a method into the model, with the initial trainables.
-func (m *Model) newSession(method nn.Method, seed uint64) (*Session, error) {
-	decls, linears, err := declare(m.compute, m.arch, method)
+// newSession puts a method into the model for a task, with the initial trainables.
+func (m *Model) newSession(method nn.Method, t task, seed uint64) (*Session, error) {
+	decls, linears, err := declare(m.compute, m.arch, method, t)
 	if err != nil {
 		return nil, err
 	}
 	if err := method.Check(linears); err != nil {
 		return nil, err
 	}
-	s := &Session{model: m, method: method, seed: seed, programs: map[programKey]*program{}}
+	s := &Session{model: m, method: method, task: t, seed: seed, programs: map[programKey]*program{}}
 	s.addParams(decls)
 	if s.size == 0 {
 		return nil, errors.New("the method trains nothing in this model")
@@ -95,8 +97,8 @@ func (s *Session) Params() []Param { return s.params }
 func (s *Session) Size() int { return s.size }
 
 // Initial returns the trainables as they are before the first step: the base's
-// own values, and for what the method adds values that follow from the seed and
-// the name. It returns what Upload was first called with, by the session itself.
+// own values, and for what the method adds, and a head that the base lacks,
+// values that follow from the seed and the name. It returns what Upload was first called with, by the session itself.
 func (s *Session) Initial() []float32 {
 	flat, err := s.initial()
 	if err != nil {
@@ -111,7 +113,7 @@ func (s *Session) initial() ([]float32, error) {
 	err := s.model.read(s.decls, func(r reader) error {
 		for i, d := range s.decls {
 			dst := flat[s.params[i].Offset:][:d.Size()]
-			if d.Added {
+			if d.Added || !s.model.has(d.Name) {
 				d.Init(job.NewKey(s.seed, job.ForInit, job.NameWord(d.Key)), dst)
 			} else if err := r.value(d, dst); err != nil {
 				return err

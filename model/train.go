@@ -7,14 +7,19 @@ import (
 	"carillon/methods"
 )
 
-// Train puts the method that spec names into the model and returns a session that
-// holds its initial trainables.
+// Train puts the method that spec names into the model, for the spec's task, and
+// returns a session that holds its initial trainables. A spec that names no task
+// is for what the base model was made for.
 func (m *Model) Train(spec job.Spec) (*Session, error) {
 	method, err := methods.New(spec)
 	if err != nil {
 		return nil, err
 	}
-	s, err := m.newSession(method, spec.Seed)
+	task, err := taskOf(spec, m.arch)
+	if err != nil {
+		return nil, err
+	}
+	s, err := m.newSession(method, task, spec.Seed)
 	if err != nil {
 		return nil, fmt.Errorf("put method %s into the model: %w", spec.Method, err)
 	}

@@ -27,25 +27,30 @@ func TestFiveStepsAreThoseOfPyTorch(t *testing.T) {
 		t.Run(tt.fixture, func(t *testing.T) {
 			be, want := backendtest.Go(t), openFixture(t, tt.fixture)
 			s := startSession(t, openModel(t, be, "gpt2"), tt.method)
-			w := trainFive(t, s, want)
-			for _, p := range s.Params() {
-				ref := want.floats("final/" + p.Name)
-				got := w[p.Offset:][:len(ref)]
-				for _, noise := range want.facts.Noise[p.Name] {
-					copy(got[noise[0]:noise[1]], ref[noise[0]:noise[1]])
-				}
-				if d := furthest(got, ref); d > finalTolerance {
-					t.Errorf("%s is off by %.2g after five steps", p.Name, d)
-				}
-			}
+			checkFinal(t, s, trainFive(t, s, openFixture(t, "base").batch(), 26, want), want)
 		})
 	}
 }
 
-// trainFive makes the fixture's steps and returns the weights.
-func trainFive(t *testing.T, s *Session, want fixture) []float32 {
+// checkFinal compares weights after five steps.
+func checkFinal(t *testing.T, s *Session, w []float32, want fixture) {
 	t.Helper()
-	in := openFixture(t, "base").batch()
+	for _, p := range s.Params() {
+		ref := want.floats("final/" + p.Name)
+		got := w[p.Offset:][:len(ref)]
+		for _, noise := range want.facts.Noise[p.Name] {
+			copy(got[noise[0]:noise[1]], ref[noise[0]:noise[1]])
+		}
+		if d := furthest(got, ref); d > finalTolerance {
+			t.Errorf("%s is off by %.2g after five steps", p.Name, d)
+		}
+	}
+}
+
+// trainFive makes the fixture's steps on a batch that asks for so many tokens, and
+// returns the weights.
+func trainFive(t *testing.T, s *Session, in Input, tokens int64, want fixture) []float32 {
+	t.Helper()
 	w, g := want.initial(s), make([]float32, s.Size())
 	m, v := make([]float32, s.Size()), make([]float32, s.Size())
 	adam := optim.AdamW{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 0.01, Decay: []optim.Range{{From: 0, To: s.Size()}}}
@@ -63,8 +68,8 @@ func trainFive(t *testing.T, s *Session, want fixture) []float32 {
 		if err != nil {
 			t.Fatal(err)
 		}
-		near("loss", float64(loss)/26, facts.Loss[step], stepLossTolerance)
-		optim.ScaleByTokens(g, 26)
+		near("loss", float64(loss)/float64(tokens), facts.Loss[step], stepLossTolerance)
+		optim.ScaleByTokens(g, tokens)
 		norm := optim.Norm(g)
 		near("gradient norm", norm, facts.GradNorm[step], normTolerance)
 		adam.UpdateAll(w, g, m, v, uint64(step), lr, optim.ClipFactor(norm, 1))
@@ -153,5 +158,28 @@ func TestProbeRepeatsAndLeavesNoTrace(t *testing.T) {
 		if err != nil || furthest(got, flat[p.Offset:][:len(got)]) != 0 {
 			t.Errorf("after the probe %s is not as it was, %v", p.Name, err)
 		}
+	}
+}
+
+// Noise on the embeddings changes a gradient, by its key, and no loss.
+func TestNoiseIsForGradientsAlone(t *testing.T) {
+	m, in := openModel(t, backendtest.Go(t), "gpt2"), openFixture(t, "base").batch()
+	calm, noisy := startSession(t, m, loraCase), startTask(t, m, loraCase, task{name: job.CausalLM, noise: 5})
+	losses := func(s *Session, key job.Key) (training, asked float32) {
+		training, err := s.Gradient(in, key, make([]float32, s.Size()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if asked, err = s.Loss(in); err != nil {
+			t.Fatal(err)
+		}
+		return training, asked
+	}
+	want, _ := losses(calm, job.Key{1, 2})
+	first, asked := losses(noisy, job.Key{1, 2})
+	second, _ := losses(noisy, job.Key{1, 3})
+	again, _ := losses(noisy, job.Key{1, 2})
+	if asked != want || first == want || first == second || first != again {
+		t.Errorf("without noise %v; asked with noise %v, trained with it %v, then %v, then %v", want, asked, first, second, again)
 	}
 }

@@ -22,9 +22,14 @@ type reader struct {
 	files *safetensors.Dir // nil with ReinitWeights
 }
 
+// has reports whether a parameter is the base model's own.
+func (m *Model) has(name string) bool {
+	return slices.ContainsFunc(m.base, func(d nn.Decl) bool { return d.Name == name })
+}
+
 // read opens the weights for the duration of fn, if any of decls is in them.
 func (m *Model) read(decls []nn.Decl, fn func(reader) error) error {
-	ours := func(d nn.Decl) bool { return !d.Added }
+	ours := func(d nn.Decl) bool { return m.has(d.Name) }
 	if m.options.ReinitWeights || !slices.ContainsFunc(decls, ours) {
 		return fn(reader{model: m})
 	}

@@ -1,10 +1,11 @@
 // Package gpt2 is GPT-2 (Radford et al., 2019, "Language Models are Unsupervised
-// Multitask Learners"), as Hugging Face's GPT2LMHeadModel computes it: its
-// config.json, its graph, and the names in its files.
+// Multitask Learners"), as Hugging Face's GPT2LMHeadModel and
+// GPT2ForSequenceClassification compute it: its config.json, its graph, and the
+// names in its files.
 //
 // The parameters are whatever the graph asks for; the package holds no list of
 // them. A configuration that asks for something that is not built (cross-attention,
-// a classification head, an unknown activation) is refused by name.
+// several labels at once, an unknown activation) is refused by name.
 package gpt2
 
 import (
@@ -31,6 +32,7 @@ type Config struct {
 	ScaleAttnByInverseLayerIdx bool     `json:"scale_attn_by_inverse_layer_idx"`
 	AddCrossAttention          bool     `json:"add_cross_attention"`
 	TieWordEmbeddings          bool     `json:"tie_word_embeddings"`
+	Head
 }
 
 // ParseConfig reads config.json. What it leaves out has Hugging Face's default,
@@ -71,10 +73,15 @@ func (c Config) check() error {
 	if c.AddCrossAttention {
 		return fmt.Errorf("add_cross_attention is true; only a model of its own can be trained")
 	}
-	known := []string{"GPT2LMHeadModel", "GPT2Model"}
+	known := []string{"GPT2LMHeadModel", "GPT2Model", classifier}
 	for _, a := range c.Architectures {
 		if !slices.Contains(known, a) {
 			return fmt.Errorf("architecture %q is not known for gpt2; known are %q", a, known)
+		}
+	}
+	if slices.Contains(c.Architectures, classifier) {
+		if err := c.Head.check(); err != nil {
+			return err
 		}
 	}
 	if _, err := nn.Activation(c.ActivationFunction); err != nil {

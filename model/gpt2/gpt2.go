@@ -37,7 +37,7 @@ func (m Model) Hidden(p nn.Params, s nn.Sequence) *Node {
 	positions := p.In("wpe").Weight("weight", nn.Normal(m.InitializerRange), m.NPositions, m.NEmbd)
 	x := Add(s.X, nn.Embedding(positions, s.Positions))
 	for i := range m.NLayer {
-		x = m.block(p.In("h", i), i, x, s.Mask)
+		x = m.block(p.In("h", i), i, x, s)
 	}
 	return nn.LayerNorm(p.In("ln_f"), x, m.LayerNormEpsilon)
 }
@@ -51,20 +51,21 @@ func (m Model) Logits(p nn.Params, x *Node) *Node {
 	return nn.MatT(x, p.In("lm_head").Weight("weight", nn.Normal(m.InitializerRange), m.VocabSize, m.NEmbd))
 }
 
-// block is one layer, norms first: attention, then the feed-forward part.
-func (m Model) block(p nn.Params, layer int, x, mask *Node) *Node {
-	a := m.attention(p.In("attn"), layer, nn.LayerNorm(p.In("ln_1"), x, m.LayerNormEpsilon), mask)
+// block is one layer, norms first: attention, then the feed-forward part. x [B, T, d]
+// is what came of s.X so far.
+func (m Model) block(p nn.Params, layer int, x *Node, s nn.Sequence) *Node {
+	a := m.attention(p.In("attn"), layer, nn.LayerNorm(p.In("ln_1"), x, m.LayerNormEpsilon), s)
 	x = nn.EnterResidual(p.In("attention_adapters"), nn.Residual{X: x, A: a})
 	f := m.feedForward(p.In("mlp"), nn.LayerNorm(p.In("ln_2"), x, m.LayerNormEpsilon))
 	return nn.EnterResidual(p.In("output_adapters"), nn.Residual{X: x, A: f, FeedForward: true})
 }
 
 // attention is causal self-attention over x [B, T, d]; one map makes q, k and v.
-func (m Model) attention(p nn.Params, layer int, x, mask *Node) *Node {
+func (m Model) attention(p nn.Params, layer int, x *Node, s nn.Sequence) *Node {
 	d, t := m.NEmbd, x.Shape().Dim(1)
 	q, k, v := nn.SplitQKV(nn.Conv1D(p.In("c_attn"), x, 3*d, m.InitializerRange), m.NHead)
 	k, v = nn.EnterCache(p, layer, m.NLayer, k, v)
-	bias := nn.CausalMask(mask, k.Shape().Dim(2)-t)
+	bias := nn.CausalMask(s, k.Shape().Dim(2)-t)
 	y := nn.MergeHeads(nn.Attention(q, k, v, bias, m.scale(layer)))
 	return nn.Conv1D(p.In("c_proj"), y, d, m.residualStd())
 }

@@ -40,19 +40,36 @@ func MergeHeads(x *Node) *Node {
 }
 
 // CausalMask returns what Attention adds to scores [B, H, T, lead+T]: 0 for the
-// lead keys in front and for tokens (mask, int32 [B, T], is 1) up to the one that
-// looks, large negative numbers otherwise. Its shape is [B, 1, T, lead+T].
-func CausalMask(mask *Node, lead int) *Node {
-	g, b, t := mask.Graph(), mask.Shape().Dim(0), mask.Shape().Dim(1)
+// lead keys in front and for the tokens up to the one that looks, in a packed
+// sequence those of its own part; large negative numbers otherwise. Its shape is
+// [B, 1, T, lead+T].
+func CausalMask(s Sequence, lead int) *Node {
+	g, b, t := s.Mask.Graph(), s.Mask.Shape().Dim(0), s.Mask.Shape().Dim(1)
 	square := shapes.Make(dtypes.Int32, 1, 1, t, lead+t)
 	past := LessOrEqual(AddScalar(Iota(g, square, 3), int32(-lead)), Iota(g, square, 2))
 	causal := Where(past, Scalar(g, dtypes.Float32, 0), Scalar(g, dtypes.Float32, hidden))
-	padding := MulScalar(ConvertDType(AddScalar(mask, int32(-1)), dtypes.Float32), -hidden)
+	if s.Packed {
+		return Add(causal, otherParts(s.Mask, lead))
+	}
+	padding := MulScalar(ConvertDType(AddScalar(s.Mask, int32(-1)), dtypes.Float32), -hidden)
 	if lead > 0 {
 		front := Zeros(g, shapes.Make(dtypes.Float32, b, lead))
 		padding = Concatenate([]*Node{front, padding}, 1)
 	}
 	return Add(causal, Reshape(padding, b, 1, 1, lead+t))
+}
+
+// otherParts hides from each token the tokens of other parts (and padding, whose
+// number 0 is no part's): [B, 1, T, lead+T].
+func otherParts(part *Node, lead int) *Node {
+	g, b, t := part.Graph(), part.Shape().Dim(0), part.Shape().Dim(1)
+	same := Equal(ExpandDims(part, -1), ExpandDims(part, 1))
+	bias := Where(same, Scalar(g, dtypes.Float32, 0), Scalar(g, dtypes.Float32, hidden))
+	if lead > 0 {
+		front := Zeros(g, shapes.Make(dtypes.Float32, b, t, lead))
+		bias = Concatenate([]*Node{front, bias}, 2)
+	}
+	return Reshape(bias, b, 1, t, lead+t)
 }
 
 // Attention returns softmax(scale·q·kᵀ + bias)·v for q [B, H, T, hd], k and v

@@ -50,7 +50,8 @@ type Residuals interface {
 type Sequence struct {
 	X         *Node // [B, T, d] embeddings, positions not yet added
 	Positions *Node // int32 [B, T]
-	Mask      *Node // int32 [B, T]: 1 where a token is
+	Mask      *Node // int32 [B, T]: 1 where a token is, 0 on padding; packed: the number of the token's part, from 1
+	Packed    bool  // a row holds parts that do not see each other
 	Labels    *Node // int32 [B, T], unshifted, -100 where nothing is asked; nil when there are none
 }
 

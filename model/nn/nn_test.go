@@ -65,6 +65,48 @@ func checkMask(t *testing.T, key job.Key, site int, rate float64, got []float32)
 	}
 }
 
+// NEFTune's noise is the host's, element by element, as wide as the tokens in a
+// row, or in a part, allow.
+func TestNoiseIsThatOfTheHost(t *testing.T) {
+	const rows, length, d, alpha = 2, 6, 8, 5.0
+	mask := [][]int32{{1, 1, 1, 0, 0, 0}, {1, 1, 2, 2, 2, 2}}
+	for _, packed := range []bool{false, true} {
+		backendtest.Each(t, func(t *testing.T, be *backend.Backend) {
+			exec := MustNewExec(be.Compute(), func(mask, key *Node) *Node {
+				x := Ones(key.Graph(), shapes.Make(dtypes.Float32, rows, length, d))
+				p := NewParams(key.Graph(), nothing{}, nil, key)
+				p.Dropout(x, 0.5) // takes no part of the noise's numbers
+				return p.Noise(Sequence{X: x, Mask: mask, Packed: packed}, alpha)
+			})
+			key := job.NewKey(9, job.ForDropout, 4, 5)
+			for on := range uint32(2) {
+				out, err := exec.Call(mask, []uint32{key[0], key[1], on})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, got := range tensors.MustCopyFlatData[float32](out[0]) {
+					r, at := i/d/length, i/d%length
+					width := alpha / math.Sqrt(float64(d*tokensBeside(mask[r], at, packed)))
+					want := 1 + float64(on)*width*(2*float64(key.Uniform(noiseSite<<32|uint64(i)))-1)
+					if math.Abs(float64(got)-want) > 1e-6 {
+						t.Fatalf("packed %v, on %d: element %d is %v, want %v", packed, on, i, got, want)
+					}
+				}
+			}
+		})
+	}
+}
+
+// tokensBeside counts the tokens of a row, or of the part at a place in it.
+func tokensBeside(mask []int32, at int, packed bool) (n int) {
+	for _, m := range mask {
+		if packed && m == mask[at] || !packed && m > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // Where gradients are written by hand they equal central differences.
 func TestHandWrittenGradientsAreDerivatives(t *testing.T) {
 	weigh := func(x *Node) *Node { // a scalar in which every element counts differently

@@ -83,7 +83,9 @@ func (p Params) Trainable(key string, init Init, shape ...int) *Node {
 }
 
 func (p Params) own(d Decl) *Node {
-	d.Key, _ = p.b.method.Trains(d.Name)
+	if key, ok := p.b.method.Trains(d.Name); ok {
+		d.Key = key
+	}
 	return p.node(d)
 }
 

@@ -1,0 +1,127 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	. "github.com/gomlx/gomlx/core/graph"
+
+	"carillon/job"
+	"carillon/model/nn"
+)
+
+// task is what a session asks its model for, and how that enters the graph.
+type task struct {
+	name    string    // of package job
+	labels  []string  // seq_cls: the classes, by number
+	outputs int       // of the head: a number for each class, or the one of a regression; causal_lm: 0
+	weights []float32 // seq_cls: what each class's loss is multiplied by; nil: 1
+	packed  bool      // rows hold parts that do not see each other
+	noise   float64   // NEFTune's alpha; 0: none
+}
+
+// ownTask is what a base model was made for, by its configuration.
+func ownTask(arch architecture) task {
+	switch labels := arch.Classes(); len(labels) {
+	case 0:
+		return task{name: job.CausalLM}
+	case 1:
+		return task{name: job.Regression, outputs: 1}
+	default:
+		return task{name: job.SeqCls, labels: labels, outputs: len(labels)}
+	}
+}
+
+// taskOf is what a spec asks of a model. A spec that does not say asks for what
+// the base model was made for.
+func taskOf(spec job.Spec, arch architecture) (task, error) {
+	own := ownTask(arch)
+	t := own
+	if spec.TaskType != "" {
+		t = task{name: spec.TaskType, labels: spec.Labels, outputs: len(spec.Labels)}
+	}
+	switch {
+	case t.name == job.Regression:
+		t.labels, t.outputs = nil, 1
+	case t.name == job.SeqCls && t.outputs == 0:
+		t.labels, t.outputs = own.labels, len(own.labels)
+	}
+	for _, w := range spec.ClassWeights {
+		t.weights = append(t.weights, float32(w))
+	}
+	t.packed, t.noise = spec.SamplePacking, spec.NeftuneNoiseAlpha
+	if err := t.check(); err != nil || spec.ReinitWeights && t.outputs > 0 {
+		return t, err
+	}
+	return t, t.fits(own)
+}
+
+// check says what is wrong with the task itself.
+func (t task) check() error {
+	switch {
+	case !slices.Contains([]string{job.CausalLM, job.SeqCls, job.Regression}, t.name):
+		return fmt.Errorf("task_type %s needs a model with an encoder and a decoder, and this is none", t.name)
+	case t.name == job.SeqCls && t.outputs < 2:
+		return fmt.Errorf("task_type %s needs at least two labels; there are %d", t.name, t.outputs)
+	case len(t.weights) > 0 && len(t.weights) != len(t.labels):
+		return fmt.Errorf("class_weights: %d weights for %d labels; want one for each", len(t.weights), len(t.labels))
+	case t.packed && t.name != job.CausalLM:
+		return fmt.Errorf("sample_packing is true with task_type %s; only %s examples are packed", t.name, job.CausalLM)
+	}
+	return nil
+}
+
+// fits says why a base model that was made for its own task cannot begin this one:
+// its head would be another's.
+func (t task) fits(own task) error {
+	switch {
+	case own.outputs == 0: // it has no such head, and gets a new one
+		return nil
+	case t.outputs != own.outputs:
+		return fmt.Errorf("the base model is %v, and the job's task is %v", own, t)
+	case !slices.Equal(t.labels, own.labels) && slices.Equal(slices.Sorted(slices.Values(t.labels)), slices.Sorted(slices.Values(own.labels))):
+		return fmt.Errorf("the base model is %v, and the job's task is %v: the same labels in another order", own, t)
+	}
+	return nil
+}
+
+// String names the task in an error: "seq_cls with 2 labels (bad, good)".
+func (t task) String() string {
+	if t.name != job.SeqCls {
+		return t.name
+	}
+	const most = 5
+	list := strings.Join(t.labels[:min(most, len(t.labels))], ", ")
+	if len(t.labels) > most {
+		list += ", …"
+	}
+	return fmt.Sprintf("%s with %d labels (%s)", t.name, t.outputs, list)
+}
+
+// hidden runs the model up to its head.
+func (t task) hidden(arch architecture, p nn.Params, in inputs) (*Node, nn.Sequence) {
+	s := nn.Sequence{X: arch.Embed(p, in.tokens), Positions: in.positions, Mask: in.mask, Packed: t.packed}
+	if t.outputs == 0 {
+		s.Labels = in.labels
+	}
+	if t.noise > 0 {
+		s.X = p.Noise(s, t.noise)
+	}
+	s = nn.EnterInputs(p, s)
+	return arch.Hidden(p, s), s
+}
+
+// loss returns the loss summed over what is asked for, and what the head of a
+// classifier or a regression gives, [B, outputs] (nil for causal_lm).
+func (t task) loss(arch architecture, p nn.Params, in inputs) (loss, outputs *Node) {
+	x, s := t.hidden(arch, p, in)
+	if t.outputs == 0 {
+		return nn.CausalLoss(arch.Logits(p, x), s.Labels), nil
+	}
+	outputs = arch.Score(p, nn.PickRows(x, nn.LastTokens(s.Mask)), t.outputs)
+	if t.name == job.Regression {
+		return nn.SquaredLoss(outputs, in.targets()), outputs
+	}
+	return nn.ClassLoss(outputs, in.targets(), t.weights), outputs
+}
