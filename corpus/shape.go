@@ -1,7 +1,7 @@
 package corpus
 
 import (
-	"fmt"
+	"errors"
 
 	"carillon/job"
 )
@@ -39,19 +39,64 @@ type Message struct {
 	Content string
 }
 
-// shape says where in a row the parts of an example are.
+// shape says in which fields of a row the parts of an example are.
 type shape struct {
-	kind string // the canonical type
+	kind    string            // the canonical type
+	fields  map[string]string // the recipe's key for a part -> the field; parts that no row has are absent
+	guessed bool              // the type comes from the rows, not from the recipe
 }
 
 // newShape returns the shape of a data set's rows: that of its type, or, where
-// the recipe gives none, the one that the first rows have.
+// the recipe gives none, the only one that fits the first rows.
 func newShape(d job.Dataset, first []row) (shape, error) {
-	return shape{kind: d.Type}, fmt.Errorf("type %q: not known", d.Type)
+	if len(first) == 0 {
+		return shape{}, errors.New("no records to tell the type by")
+	}
+	named := fieldsNamed(d)
+	if err := checkNamed(named, first); err != nil {
+		return shape{}, err
+	}
+	if d.Type == "" {
+		return guessShape(named, first)
+	}
+	f, err := formNamed(d.Type)
+	if err != nil {
+		return shape{}, err
+	}
+	return f.fit(named, first)
 }
 
 // example takes an example out of a row. Its errors are *badRow: they spoil this
 // row alone.
 func (s shape) example(r row) (Example, error) {
-	return Example{}, &badRow{r.from, fmt.Errorf("type %q: not known", s.kind)}
+	x := Example{Kind: s.kind, From: r.from, Continued: r.continued}
+	t := taker{shape: s, row: r}
+	switch s.kind {
+	case TypeText:
+		x.Text = t.text(keyText)
+	case TypePairs:
+		x.Prompt, x.Completion = t.maybe(keyPrompt), t.text(keyCompletion)
+	case TypeAlpaca:
+		x.Prompt, x.Completion = t.alpaca(), t.text(keyOutput)
+	case TypeShareGPT, TypeMessages:
+		x.Messages = t.conversation()
+	case TypeClassification:
+		x.Text, x.Text2, x.Label = t.text(keyText), t.second(), t.class()
+	case TypeRegression:
+		x.Text, x.Text2, x.Value = t.text(keyText), t.second(), t.number()
+	case TypeSeq2Seq:
+		x.Prompt, x.Completion = t.text(keySource), t.text(keyTarget)
+	}
+	if t.err != nil {
+		return Example{}, &badRow{r.from, t.err}
+	}
+	return x, nil
+}
+
+// second is the second text of a pair, empty where texts come alone.
+func (t *taker) second() string {
+	if t.fields[keyText2] == "" {
+		return ""
+	}
+	return t.text(keyText2)
 }
