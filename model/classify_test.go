@@ -241,3 +241,16 @@ func TestAClassifierGoesOnWithNoText(t *testing.T) {
 		t.Error("a model without a head gave outputs")
 	}
 }
+
+func TestWhatReadsAndWritesApartSaysSo(t *testing.T) {
+	for config, want := range map[string]bool{"{}": false, `{"is_encoder_decoder": true}`: true, `{"is_encoder_decoder": false}`: false} {
+		if got, err := EncoderDecoder(withConfig(t, "testdata/gpt2", config)); err != nil || got != want {
+			t.Errorf("%s: %v, %v", config, got, err)
+		}
+	}
+	for _, dir := range []string{withConfig(t, "testdata/gpt2", "["), t.TempDir()} {
+		if _, err := EncoderDecoder(dir); err == nil || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%v: want an error that names %s", err, dir)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package model
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -20,6 +21,23 @@ type Facts struct {
 	Width, Depth, Heads int
 	Trainables          []Param // of the method, in flat order
 	TrainableSize       int     // their elements
+}
+
+// EncoderDecoder reports whether the model in dir reads with one stack of layers
+// and writes with another (is_encoder_decoder of its config.json), which decides
+// what its data becomes before anything else is known.
+func EncoderDecoder(dir string) (bool, error) {
+	data, err := os.ReadFile(filepath.Join(dir, "config.json"))
+	if err != nil {
+		return false, fmt.Errorf("base model: %w", err)
+	}
+	var config struct {
+		Is bool `json:"is_encoder_decoder"`
+	}
+	if err := json.Unmarshal(data, &config); err != nil {
+		return false, fmt.Errorf("base model: %s: %w", filepath.Join(dir, "config.json"), err)
+	}
+	return config.Is, nil
 }
 
 // Inspect reads the facts of a spec's base model and method, and makes sure that

@@ -81,7 +81,7 @@ func (t task) fits(own task) error {
 	case t.outputs != own.outputs:
 		return fmt.Errorf("the base model is %v, and the job's task is %v", own, t)
 	case !slices.Equal(t.labels, own.labels) && slices.Equal(slices.Sorted(slices.Values(t.labels)), slices.Sorted(slices.Values(own.labels))):
-		return fmt.Errorf("the base model is %v, and the job's task is %v: the same labels in another order", own, t)
+		return fmt.Errorf("the base model is %v, and the job's task is %v: the same labels in another order; name them in the recipe's labels as the base does", own, t)
 	}
 	return nil
 }
