@@ -82,9 +82,11 @@ func (p *filePiece) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &list); err != nil || len(list) != 2 {
 		return fmt.Errorf("model.vocab: piece %.80s: want [\"piece\", score]", data)
 	}
-	if json.Unmarshal(list[0], &p.name) != nil || json.Unmarshal(list[1], &p.score) != nil {
+	score, ok := parseScore(list[1])
+	if !ok || json.Unmarshal(list[0], &p.name) != nil {
 		return fmt.Errorf("model.vocab: piece %.80s: want [\"piece\", score]", data)
 	}
+	p.score = score
 	return nil
 }
 
