@@ -13,8 +13,9 @@ import (
 )
 
 // maxRecord is the most bytes that one record may have in its file: a line, an
-// element, a row. It bounds what a broken file makes a reader remember.
-const maxRecord = 256 << 20
+// element, a row. It bounds what a broken file makes a reader remember. Only
+// tests change it.
+var maxRecord = 256 << 20
 
 // row is one record as its file has it.
 type row struct {

@@ -78,6 +78,14 @@ func (a *array) cut(err error) error {
 	return err
 }
 
+// cutWithin explains the end of a file within an element.
+func (a *array) cutWithin(err error) error {
+	if err == io.EOF {
+		return fmt.Errorf("%s:%d: cut short: the file ends within element %d, which begins on line %d", a.name, a.line, a.n, a.began)
+	}
+	return err
+}
+
 func (a *array) skipSpace() (byte, error) {
 	for {
 		b, err := a.byte()
@@ -106,7 +114,7 @@ func (a *array) element(first byte) error {
 		case quoted && b == '\\':
 			escaped, err := a.byte()
 			if err != nil {
-				return a.cut(err)
+				return a.cutWithin(err)
 			}
 			a.keep(escaped)
 		case b == '"':
@@ -122,7 +130,7 @@ func (a *array) element(first byte) error {
 		}
 		var err error
 		if b, err = a.byte(); err != nil {
-			return a.cut(err)
+			return a.cutWithin(err)
 		}
 	}
 }
