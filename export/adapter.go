@@ -20,17 +20,13 @@ const (
 	adapterWeightsFile = "adapter_model.safetensors"
 )
 
-// CausalLM is the task of a model that continues text, in PEFT's words.
-const CausalLM = "CAUSAL_LM"
-
 // allLinear as a target means every linear map but the head.
 const allLinear = "all-linear"
 
 // AdapterInfo is what an adapter's configuration is made from.
 type AdapterInfo struct {
 	Base        string   // where the base model is: base_model_name_or_path
-	Spec        job.Spec // Method and LoRA count
-	TaskType    string   // in PEFT's words; "" is CausalLM
+	Spec        job.Spec // Method, LoRA and TaskType count; read back, also Labels, by number
 	FanInFanOut bool     // the targeted maps store W as [in, out], as GPT-2's do
 }
 
@@ -47,7 +43,7 @@ type adapterConfig struct {
 	LayersToTransform any            `json:"layers_to_transform"`
 	LoRAAlpha         float64        `json:"lora_alpha"`
 	LoRADropout       float64        `json:"lora_dropout"`
-	ModulesToSave     any            `json:"modules_to_save"`
+	ModulesToSave     []string       `json:"modules_to_save"`
 	PEFTType          string         `json:"peft_type"`
 	R                 int            `json:"r"`
 	RankPattern       map[string]any `json:"rank_pattern"`
@@ -68,13 +64,13 @@ var defaults = map[string]any{
 }
 
 // Adapter makes dir a PEFT directory of a LoRA adapter, whose tensors have PEFT's
-// keys and shapes: <path>.lora_A.weight [R, in] and <path>.lora_B.weight [out, R].
-// It returns the SHA-256 of the weights file in hex. Adapters are float32.
+// keys and shapes: <path>.lora_A.weight [R, in] and <path>.lora_B.weight [out, R],
+// and for a classifier its head's, <path>.weight [labels, in]. It returns the SHA-256 of the weights file in hex. Adapters are float32.
 func Adapter(dir string, a AdapterInfo, tensors []safetensors.Tensor) (sum string, err error) {
 	if a.Spec.Method != "lora" || a.Spec.LoRA == nil {
 		return "", fmt.Errorf("method %q makes no LoRA adapter", a.Spec.Method)
 	}
-	modules, err := modulesOf(tensors, a.Spec.LoRA.R)
+	modules, err := modulesOf(tensors, a.Spec)
 	if err != nil {
 		return "", fmt.Errorf("export adapter: %w", err)
 	}
@@ -99,14 +95,14 @@ func (a AdapterInfo) config(modules []string) adapterConfig {
 	if len(targets) == 0 || slices.Contains(targets, allLinear) {
 		targets = modules
 	}
-	task := a.TaskType
-	if task == "" {
-		task = CausalLM
+	task, saved := causalLM, []string(nil)
+	if isHead(a.Spec.TaskType) {
+		task, saved = seqCls, savedModules
 	}
 	return adapterConfig{
 		AlphaPattern: map[string]any{}, RankPattern: map[string]any{},
 		Base: a.Base, Bias: "none", FanInFanOut: a.FanInFanOut, InferenceMode: true, InitLoRAWeights: true,
-		LoRAAlpha: l.LoraAlpha, LoRADropout: l.LoraDropout, PEFTType: "LORA", R: l.R,
+		LoRAAlpha: l.LoraAlpha, LoRADropout: l.LoraDropout, ModulesToSave: saved, PEFTType: "LORA", R: l.R,
 		TargetModules: targets, TaskType: task,
 	}
 }
@@ -138,10 +134,14 @@ const (
 	endB       = ".lora_B.weight"
 )
 
-// modulesOf returns the paths of the modules that tensors correct with rank r. Each
-// has both of its tensors, and nothing else is among them.
-func modulesOf(tensors []safetensors.Tensor, r int) ([]string, error) {
-	halves := map[string]int{}
+// modulesOf returns the paths of the modules that tensors correct. Each has both of
+// its tensors, a classifier has its head, and nothing else is among them.
+func modulesOf(tensors []safetensors.Tensor, spec job.Spec) ([]string, error) {
+	head, tensors := splitHead(tensors)
+	if err := checkHead(spec.TaskType, head); err != nil {
+		return nil, err
+	}
+	halves, r := map[string]int{}, spec.LoRA.R
 	for _, t := range tensors {
 		path, isA := strings.CutSuffix(t.Name, endA)
 		path, isB := strings.CutSuffix(path, endB)

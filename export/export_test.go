@@ -18,6 +18,13 @@ import (
 	"carillon/safetensors"
 )
 
+// classifierOf is an adapter with the configuration of testdata/lora-gpt2-cls.
+func classifierOf() AdapterInfo {
+	a := adapterOf("c_attn")
+	a.Base, a.Spec.TaskType, a.Spec.Labels = "models/gpt2-cls", job.SeqCls, []string{"negative", "neutral", "positive"}
+	return a
+}
+
 // adapterOf is an adapter with the configuration of testdata/lora-gpt2.
 func adapterOf(targets ...string) AdapterInfo {
 	return AdapterInfo{
@@ -26,9 +33,11 @@ func adapterOf(targets ...string) AdapterInfo {
 	}
 }
 
-func fixture(t *testing.T) []safetensors.Tensor {
+func fixture(t *testing.T) []safetensors.Tensor { return tensorsIn(t, "testdata/lora-gpt2") }
+
+func tensorsIn(t *testing.T, dir string) []safetensors.Tensor {
 	t.Helper()
-	_, tensors, err := Open("testdata/lora-gpt2")
+	_, tensors, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,16 +69,21 @@ func namesIn(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// PEFT 0.21.2 wrote the fixture. Its weights file is reproduced to the byte.
+// PEFT 0.21.2 wrote the fixtures. Their weights files are reproduced to the byte.
 func TestAnAdapterIsWhatPEFTWrites(t *testing.T) {
+	for theirs, info := range map[string]AdapterInfo{"testdata/lora-gpt2": adapterOf("c_attn"), "testdata/lora-gpt2-cls": classifierOf()} {
+		t.Run(filepath.Base(theirs), func(t *testing.T) { checkAdapter(t, theirs, info) })
+	}
+}
+
+func checkAdapter(t *testing.T, theirs string, info AdapterInfo) {
 	out := filepath.Join(t.TempDir(), "runs", "adapter")
-	tensors := fixture(t)
+	tensors := tensorsIn(t, theirs)
 	slices.Reverse(tensors) // the order they come in does not matter
-	sum, err := Adapter(out, adapterOf("c_attn"), tensors)
+	sum, err := Adapter(out, info, tensors)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const theirs = "testdata/lora-gpt2"
 	if got, want := namesIn(t, out), namesIn(t, theirs); !slices.Equal(got, want) {
 		t.Errorf("files %q, want %q", got, want)
 	}
@@ -117,7 +131,16 @@ func TestWhatAnAdapterSaysIsReadBack(t *testing.T) {
 		t.Fatalf("%d tensors (%v), want 4", len(tensors), err)
 	}
 	want := adapterOf("c_attn")
-	want.TaskType, want.Spec.BaseModel = CausalLM, want.Base
+	want.Spec.TaskType, want.Spec.BaseModel = job.CausalLM, want.Base
+	if !reflect.DeepEqual(info, want) {
+		t.Errorf("read %+v, want %+v", info, want)
+	}
+	info, tensors, err = Open("testdata/lora-gpt2-cls")
+	if err != nil || len(tensors) != 5 {
+		t.Fatalf("%d tensors (%v), want 5", len(tensors), err)
+	}
+	want = classifierOf()
+	want.Spec.BaseModel, want.Spec.Labels = want.Base, []string{"LABEL_0", "LABEL_1", "LABEL_2"}
 	if !reflect.DeepEqual(info, want) {
 		t.Errorf("read %+v, want %+v", info, want)
 	}
@@ -125,7 +148,7 @@ func TestWhatAnAdapterSaysIsReadBack(t *testing.T) {
 
 func TestWhatIsNotBuiltIsRefusedByName(t *testing.T) {
 	for dir, want := range map[string]string{
-		"dora-gpt2": "use_dora", "lora-rslora-llama": "use_rslora", "lora-gpt2-cls": "modules_to_save",
+		"dora-gpt2": "use_dora", "lora-rslora-llama": "use_rslora", "lora-save-head-llama": "modules_to_save",
 		"prefix-gpt2": "peft_type", "lora-pattern-llama": "pattern", "lora-bias-gpt2": "bias",
 	} {
 		path := filepath.Join("testdata", "refused", dir)
@@ -145,6 +168,7 @@ func TestWhatCannotBeExportedLeavesNothing(t *testing.T) {
 	rank.Spec.LoRA.R = 8
 	full := adapterOf("c_attn")
 	full.Spec.Method = "full"
+	headed := tensorsIn(t, "testdata/lora-gpt2-cls")
 	for _, tt := range []struct {
 		name    string
 		info    AdapterInfo
@@ -152,6 +176,8 @@ func TestWhatCannotBeExportedLeavesNothing(t *testing.T) {
 		want    string
 	}{
 		{"not a number", adapterOf("c_attn"), nan, "NaN"},
+		{"a head too many", adapterOf("c_attn"), headed, "base_model.model.score.weight"},
+		{"a head too few", classifierOf(), fixture(t), "score.weight"},
 		{"half a pair", adapterOf("c_attn"), half, "only one of its two tensors"},
 		{"no adapter's key", adapterOf("c_attn"), other, "transformer.wte.weight"},
 		{"another rank", rank, fixture(t), "r = 8"},

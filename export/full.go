@@ -2,6 +2,7 @@ package export
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"carillon/job"
 	"carillon/safetensors"
 )
 
@@ -28,14 +30,15 @@ var copied = []string{
 const exportedBy, us = "exported_by", "carillon"
 
 // Full makes dir a Hugging Face model directory: the base's configuration and
-// tokenizer, and the tensors by their names, stored as dtype (float32, float16 or
-// bfloat16; "" is float32). It returns the SHA-256 of the weights file in hex.
-func Full(dir, baseDir string, tensors []safetensors.Tensor, dtype string) (sum string, err error) {
-	stored, ok := dtypes[dtype]
+// tokenizer, with what the spec's task changes in it, and the tensors by their
+// names, stored as the spec's SaveDtype (float32, float16 or bfloat16; "" is
+// float32). It returns the SHA-256 of the weights file in hex.
+func Full(dir, baseDir string, spec job.Spec, tensors []safetensors.Tensor) (sum string, err error) {
+	stored, ok := dtypes[spec.SaveDtype]
 	if !ok {
-		return "", fmt.Errorf("save_dtype is %q; want float32, float16 or bfloat16", dtype)
+		return "", fmt.Errorf("save_dtype is %q; want float32, float16 or bfloat16", spec.SaveDtype)
 	}
-	config, err := fullConfig(baseDir, dtype)
+	config, err := fullConfig(baseDir, spec)
 	if err != nil {
 		return "", err
 	}
@@ -75,16 +78,20 @@ func readConfig(dir string) (map[string]json.RawMessage, error) {
 	return config, nil
 }
 
-// fullConfig is the base's configuration with the type of the weights in it.
-func fullConfig(baseDir, dtype string) ([]byte, error) {
+// fullConfig is the base's configuration with the type of the weights in it, and
+// what a head needs.
+func fullConfig(baseDir string, spec job.Spec) ([]byte, error) {
 	config, err := readConfig(baseDir)
 	if err != nil {
 		return nil, fmt.Errorf("base model: %w", err)
 	}
-	if dtype == "" {
-		dtype = "float32"
+	if isHead(spec.TaskType) {
+		if err := describeHead(config, spec); err != nil {
+			return nil, err
+		}
+		namePadding(config)
 	}
-	word, err := json.Marshal(dtype)
+	word, err := json.Marshal(cmp.Or(spec.SaveDtype, "float32"))
 	if err != nil {
 		return nil, err
 	}

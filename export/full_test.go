@@ -43,7 +43,7 @@ func TestAFullModelIsADirectoryOfItsOwn(t *testing.T) {
 	tensors := weightsOf(t, dir)
 	out := filepath.Join(t.TempDir(), "model")
 	for dtype, stored := range dtypes { // one replaces the other
-		sum, err := Full(out, dir, tensors, dtype)
+		sum, err := Full(out, dir, job.Spec{SaveDtype: dtype}, tensors)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +66,7 @@ func TestAFullModelIsADirectoryOfItsOwn(t *testing.T) {
 		}
 		checkConfig(t, out, dir, dtype)
 	}
-	if _, err := Full(out, dir, tensors, ""); err != nil {
+	if _, err := Full(out, dir, job.Spec{}, tensors); err != nil {
 		t.Fatal(err)
 	}
 	if got := weightsOf(t, out); !reflect.DeepEqual(got, tensors) {
@@ -87,11 +87,56 @@ func checkConfig(t *testing.T, out, base, dtype string) {
 	}
 }
 
+// What transformers 4.57.6 wrote for a classifier with these labels says what ours does.
+func TestAClassifierIsReadAsTransformersReadsIt(t *testing.T) {
+	for _, tt := range []struct {
+		task   string
+		labels []string
+		want   map[string]any
+	}{
+		{job.SeqCls, []string{"negative", "neutral", "positive"}, map[string]any{
+			"architectures": []any{"GPT2ForSequenceClassification"}, "problem_type": "single_label_classification",
+			"id2label": map[string]any{"0": "negative", "1": "neutral", "2": "positive"},
+			"label2id": map[string]any{"negative": 0.0, "neutral": 1.0, "positive": 2.0}, "pad_token_id": 255.0,
+		}},
+		{job.Regression, nil, map[string]any{
+			"architectures": []any{"GPT2ForSequenceClassification"}, "problem_type": "regression",
+			"id2label": map[string]any{"0": "LABEL_0"}, "label2id": map[string]any{"LABEL_0": 0.0}, "pad_token_id": 255.0,
+		}},
+		{job.CausalLM, nil, map[string]any{
+			"architectures": []any{"GPT2LMHeadModel"}, "problem_type": nil, "id2label": nil, "label2id": nil, "pad_token_id": nil,
+		}},
+	} {
+		dir, out := base(t), filepath.Join(t.TempDir(), "model")
+		if _, err := Full(out, dir, job.Spec{TaskType: tt.task, Labels: tt.labels}, weightsOf(t, dir)); err != nil {
+			t.Fatal(err)
+		}
+		got := keysOf(t, filepath.Join(out, configFile))
+		for key, want := range tt.want {
+			if !reflect.DeepEqual(got[key], want) {
+				t.Errorf("%s: %s is %v, want %v", tt.task, key, got[key], want)
+			}
+		}
+	}
+}
+
+func TestOnlyWhatIsBuiltBecomesAClassifier(t *testing.T) {
+	dir := base(t)
+	config := `{"model_type": "gpt9", "pad_token_id": 3}`
+	if err := os.WriteFile(filepath.Join(dir, configFile), []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Full(filepath.Join(t.TempDir(), "model"), dir, job.Spec{TaskType: job.Regression}, weightsOf(t, dir))
+	if err == nil || !strings.Contains(err.Error(), "gpt9") {
+		t.Errorf("%v, want an error that names gpt9", err)
+	}
+}
+
 func TestTheBaseIsNeverReplaced(t *testing.T) {
 	dir := base(t)
 	tensors := weightsOf(t, dir)
 	out := filepath.Join(t.TempDir(), "model")
-	if _, err := Full(out, dir, tensors, ""); err != nil {
+	if _, err := Full(out, dir, job.Spec{}, tensors); err != nil {
 		t.Fatal(err)
 	}
 	theirs := filepath.Join(t.TempDir(), "theirs")
@@ -104,7 +149,7 @@ func TestTheBaseIsNeverReplaced(t *testing.T) {
 		{out, dir, "float8", "save_dtype"},
 		{out, filepath.Join(dir, "none"), "", "config.json"},
 	} {
-		if _, err := Full(tt.out, tt.base, tensors, tt.dtype); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := Full(tt.out, tt.base, job.Spec{SaveDtype: tt.dtype}, tensors); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%+v: %v", tt, err)
 		}
 	}
@@ -114,7 +159,7 @@ func TestNumbersThatFloat16CannotHold(t *testing.T) {
 	dir, parent := base(t), t.TempDir()
 	tensors := weightsOf(t, dir)
 	tensors[0].Data[0] = 1e6
-	if _, err := Full(filepath.Join(parent, "model"), dir, tensors, "float16"); err == nil || !strings.Contains(err.Error(), "F16") {
+	if _, err := Full(filepath.Join(parent, "model"), dir, job.Spec{SaveDtype: "float16"}, tensors); err == nil || !strings.Contains(err.Error(), "F16") {
 		t.Errorf("1e6 as float16: %v, want an error that names the type", err)
 	}
 	if left := namesIn(t, parent); len(left) > 0 {
@@ -149,14 +194,19 @@ func TestWhatIsSavedIsExported(t *testing.T) {
 	dir := base(t)
 	adapter := adapterOf("c_attn").Spec
 	adapter.BaseModel = "models/gpt2"
+	classifier := classifierOf().Spec
+	classifier.BaseModel = "models/gpt2-cls"
 	for _, tt := range []struct {
 		spec    job.Spec
 		tensors []safetensors.Tensor
 		direct  func(out string) (string, error)
 	}{
 		{adapter, fixture(t), func(out string) (string, error) { return Adapter(out, adapterOf("c_attn"), fixture(t)) }},
+		{classifier, tensorsIn(t, "testdata/lora-gpt2-cls"), func(out string) (string, error) {
+			return Adapter(out, classifierOf(), tensorsIn(t, "testdata/lora-gpt2-cls"))
+		}},
 		{job.Spec{Method: "full", SaveDtype: "bfloat16", BaseModel: dir}, weightsOf(t, dir), func(out string) (string, error) {
-			return Full(out, dir, weightsOf(t, dir), "bfloat16")
+			return Full(out, dir, job.Spec{SaveDtype: "bfloat16"}, weightsOf(t, dir))
 		}},
 	} {
 		store := saved(t, tt.spec, tt.tensors)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"carillon/job"
 	"carillon/safetensors"
@@ -23,8 +24,11 @@ func Open(dir string) (AdapterInfo, []safetensors.Tensor, error) {
 	if err != nil {
 		return AdapterInfo{}, nil, err
 	}
-	if _, err := modulesOf(tensors, info.Spec.LoRA.R); err != nil {
+	if _, err := modulesOf(tensors, info.Spec); err != nil {
 		return AdapterInfo{}, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if head, _ := splitHead(tensors); len(head) > 0 {
+		info.Spec.TaskType, info.Spec.Labels = headTask(head)
 	}
 	return info, tensors, nil
 }
@@ -45,7 +49,7 @@ func openConfig(path string) (AdapterInfo, error) {
 // ways that are not built.
 var unbuilt = []string{
 	"alora_invocation_tokens", "alpha_pattern", "arrow_config", "exclude_modules", "kasa_config", "layer_replication",
-	"layers_pattern", "layers_to_transform", "lora_bias", "modules_to_save", "monteclora_config", "rank_pattern", "target_parameters",
+	"layers_pattern", "layers_to_transform", "lora_bias", "monteclora_config", "rank_pattern", "target_parameters",
 	"trainable_token_indices", "use_bdlora", "use_dora", "use_qalora", "use_rslora", "velora_config",
 }
 
@@ -82,9 +86,20 @@ func (c adapterConfig) info() (AdapterInfo, error) {
 		return AdapterInfo{}, fmt.Errorf("r is %d and lora_alpha %v; both must be above 0", c.R, c.LoRAAlpha)
 	case len(c.TargetModules) == 0:
 		return AdapterInfo{}, fmt.Errorf("target_modules is empty; want a list of names")
+	case len(c.ModulesToSave) > 0 && (c.TaskType != seqCls || !subset(c.ModulesToSave, savedModules)):
+		return AdapterInfo{}, fmt.Errorf("modules_to_save is %q with task_type %s, which is not built; a classifier's head is", c.ModulesToSave, c.TaskType)
+	}
+	task := job.CausalLM
+	if c.TaskType == seqCls {
+		task = job.SeqCls
 	}
 	l := &job.LoRA{R: c.R, LoraAlpha: c.LoRAAlpha, LoraDropout: c.LoRADropout, TargetModules: c.TargetModules, Bias: c.Bias}
-	return AdapterInfo{Base: c.Base, Spec: job.Spec{Method: "lora", BaseModel: c.Base, LoRA: l}, TaskType: c.TaskType, FanInFanOut: c.FanInFanOut}, nil
+	return AdapterInfo{Base: c.Base, Spec: job.Spec{Method: "lora", BaseModel: c.Base, LoRA: l, TaskType: task}, FanInFanOut: c.FanInFanOut}, nil
+}
+
+// subset says whether all of a are among b.
+func subset(a, b []string) bool {
+	return !slices.ContainsFunc(a, func(x string) bool { return !slices.Contains(b, x) })
 }
 
 // readTensors reads all tensors of a file.

@@ -49,7 +49,7 @@ func fromState(m checkpoint.Manifest, state []byte, out, baseDir string) (sum st
 	}
 	switch spec.Method {
 	case "full":
-		return Full(out, baseDir, tensors, spec.SaveDtype)
+		return Full(out, baseDir, spec, tensors)
 	case "lora":
 		fanInFanOut, err := storesInOut(baseDir)
 		if err != nil {

@@ -1,0 +1,113 @@
+package export
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"carillon/job"
+	"carillon/safetensors"
+)
+
+// The tasks that an adapter may have, in PEFT's words.
+const (
+	causalLM = "CAUSAL_LM"
+	seqCls   = "SEQ_CLS" // classification and regression
+)
+
+// savedModules are the modules that PEFT saves whole beside a classifier's
+// corrections, where a model has them.
+var savedModules = []string{"classifier", "score"}
+
+// isHead says whether a task's model ends in a head of its own.
+func isHead(task string) bool { return task == job.SeqCls || task == job.Regression }
+
+// splitHead takes the tensors of a classifier's head out of an adapter's.
+func splitHead(tensors []safetensors.Tensor) (head, rest []safetensors.Tensor) {
+	for _, t := range tensors {
+		module, _, _ := strings.Cut(strings.TrimPrefix(t.Name, peftPrefix), ".")
+		if strings.HasPrefix(t.Name, peftPrefix) && slices.Contains(savedModules, module) {
+			head = append(head, t)
+		} else {
+			rest = append(rest, t)
+		}
+	}
+	return head, rest
+}
+
+// checkHead says why tensors are not the head of a task's model.
+func checkHead(task string, head []safetensors.Tensor) error {
+	switch {
+	case isHead(task) && len(head) == 0:
+		return fmt.Errorf("the adapter of a classifier has no tensor of its head (%s%s.weight)", peftPrefix, savedModules[1])
+	case !isHead(task) && len(head) > 0:
+		return fmt.Errorf("tensor %q is of a classifier's head, and the adapter's task is another", head[0].Name)
+	}
+	for _, t := range head {
+		if len(t.Shape) == 0 || t.Shape[0] < 1 {
+			return fmt.Errorf("tensor %q has shape %v; want one row for each label", t.Name, t.Shape)
+		}
+	}
+	return nil
+}
+
+// headTask is what a head of PEFT's tells: as transformers has it, one output is
+// a regression's, and labels whose names nobody knows are numbered.
+func headTask(head []safetensors.Tensor) (task string, labels []string) {
+	n := head[0].Shape[0]
+	if n == 1 {
+		return job.Regression, nil
+	}
+	for i := range n {
+		labels = append(labels, fmt.Sprintf("LABEL_%d", i))
+	}
+	return job.SeqCls, labels
+}
+
+// classifiers are the architectures of models with a head, by model_type.
+var classifiers = map[string]string{"gpt2": "GPT2ForSequenceClassification"}
+
+// describeHead makes a base's configuration that of its model with a head, as
+// transformers reads it: architecture, labels by number and back, and the kind of
+// loss.
+func describeHead(config map[string]json.RawMessage, spec job.Spec) error {
+	var family string
+	_ = json.Unmarshal(config["model_type"], &family) // not a text: no family
+	architecture, ok := classifiers[family]
+	if !ok {
+		return fmt.Errorf("config.json: model_type is %s, of which no classifier is built", config["model_type"])
+	}
+	labels, problem := spec.Labels, "single_label_classification"
+	if spec.TaskType == job.Regression {
+		labels, problem = []string{"LABEL_0"}, "regression"
+	}
+	names, numbers := map[string]string{}, map[string]int{}
+	for i, label := range labels {
+		names[strconv.Itoa(i)], numbers[label] = label, i
+	}
+	for key, value := range map[string]any{
+		"architectures": []string{architecture}, "id2label": names, "label2id": numbers, "problem_type": problem,
+	} {
+		text, err := json.Marshal(value)
+		if err != nil {
+			return err
+		}
+		config[key] = text
+	}
+	delete(config, "num_labels") // id2label says it
+	return nil
+}
+
+// namePadding gives a classifier's configuration the id that rows are padded with,
+// where the base has none: transformers looks for the last token before it. It is
+// the end of text then, which is what users of such models pad with.
+func namePadding(config map[string]json.RawMessage) {
+	if pad := string(config["pad_token_id"]); pad != "" && pad != "null" {
+		return
+	}
+	if eos, ok := config["eos_token_id"]; ok {
+		config["pad_token_id"] = eos
+	}
+}
