@@ -30,7 +30,7 @@ func (l *learner) Loss(b *shard.Batch) (float32, error) { return l.session.Loss(
 func (l *learner) ReadBack(name string) ([]float32, error) { return l.session.ReadBack(name) }
 
 func input(b *shard.Batch) model.Input {
-	return model.Input{Rows: b.Rows, Len: b.Len, Tokens: b.Tokens, Labels: b.Labels, Mask: b.Mask}
+	return model.Input{Rows: b.Rows, Len: b.Len, Tokens: b.Tokens, Labels: b.Labels, Mask: b.Mask, Targets: b.Targets}
 }
 
 // warm compiles the gradient for every length of the job, and returns what kind
