@@ -113,7 +113,7 @@ func TestAModelThatGoesOnWithTextsGetsAHead(t *testing.T) {
 func TestClassesAreWeighted(t *testing.T) {
 	m, in := openModel(t, backendtest.Go(t), "gpt2-cls"), openFixture(t, "gpt2-cls/base").batch()
 	weights := []float32{0.5, 2, 3}
-	s := startTask(t, m, methods.Full{}, task{name: job.SeqCls, labels: m.config.Classes, outputs: 3, weights: weights})
+	s := startTask(t, m, methods.Full{}, task{name: job.SeqCls, labels: m.arch.Classes(), outputs: 3, weights: weights})
 	want := 0.0
 	for r, loss := range openFixture(t, "gpt2-cls/base").facts.Losses {
 		want += float64(weights[in.Targets[r]]) * loss

@@ -60,7 +60,7 @@ func inspect(ctx context.Context, spec job.Spec) (f Facts, err error) {
 	if f.Type, arch, err = parseConfig(data); err != nil {
 		return f, fmt.Errorf("config.json: %w", err)
 	}
-	f.Vocab, f.Context, f.Classes = arch.Vocab(), arch.Context(), arch.Classes()
+	f.Vocab, f.Context = arch.Vocab(), arch.Context()
 	f.Width, f.Depth, f.Heads = arch.Dimensions()
 	if f.Hash, err = hashDir(spec.BaseModel, Options{ReinitWeights: spec.ReinitWeights, Seed: spec.Seed}); err != nil {
 		return f, err

@@ -1,11 +1,12 @@
 // Package model loads a language model from a Hugging Face directory and runs it:
-// loss and gradient of what a method trains, the next token's logits, greedy text.
+// loss and gradient of what a method trains, the next token's logits, greedy text,
+// a classifier's or a regression's outputs.
 //
 // # How
 //
 // A Model is a directory and the buffers of its frozen parameters on the device.
-// A Session is a model with a method in it: Upload sets the trainable parameters,
-// Gradient runs the compiled program of one shape on one batch. Everything beyond
+// A Session is a model with a method in it, for one task: Upload sets the trainable
+// parameters, Gradient runs the compiled program of one shape on one batch. Everything beyond
 // this package sees flat []float32 vectors, names and shapes; the flat vector holds
 // the trainables in the bytewise order of their names, each as in its file.
 //
@@ -51,11 +52,10 @@ type Options struct {
 
 // Config is what the rest of the system may know about a model.
 type Config struct {
-	Type       string   // Hugging Face's model_type
-	Vocab      int      // number of tokens
-	Context    int      // longest sequence, in tokens
-	Parameters int      // number of elements of all parameters, tied ones once
-	Classes    []string // what a classifier tells apart, by number; one name: a regression; nil: it goes on with a text
+	Type       string // Hugging Face's model_type
+	Vocab      int    // number of tokens
+	Context    int    // longest sequence, in tokens
+	Parameters int    // number of elements of all parameters, tied ones once
 }
 
 // Model is a base model. It is safe for concurrent use.
@@ -97,7 +97,7 @@ func load(be compute.Backend, dir string, opts Options) (*Model, error) {
 	if m.base, _, err = declare(be, m.arch, frozen{}, ownTask(m.arch)); err != nil {
 		return nil, err
 	}
-	m.config.Vocab, m.config.Context, m.config.Classes = m.arch.Vocab(), m.arch.Context(), m.arch.Classes()
+	m.config.Vocab, m.config.Context = m.arch.Vocab(), m.arch.Context()
 	for _, d := range m.base {
 		m.config.Parameters += d.Size()
 	}

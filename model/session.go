@@ -90,6 +90,10 @@ func (s *Session) addParams(decls []nn.Decl) {
 	s.weights = make([]compute.Buffer, len(s.packs))
 }
 
+// Task returns what the session asks its model for: causal_lm, seq_cls or
+// regression.
+func (s *Session) Task() string { return s.task.name }
+
 // Params returns the trainable tensors in flat order. The slice is the session's.
 func (s *Session) Params() []Param { return s.params }
 
