@@ -16,10 +16,6 @@ type Hash [32]byte
 // String returns the hash in hexadecimal.
 func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
-// Key returns the name under which a shard lies in a job's store, by its hash
-// in hexadecimal. Nodes read shards from there and verify them.
-func Key(hash string) string { return "shards/" + hash }
-
 // Set is an open shard. It may be used by several goroutines at once.
 type Set struct {
 	layout  layout
