@@ -56,12 +56,15 @@ func (f *fileModel) byteTokens() []int32 {
 	ids := make([]int32, 256)
 	for c := range ids {
 		ids[c] = none
-		if id, ok := f.Vocab.ids[fmt.Sprintf("<0x%02X>", c)]; ok {
+		if id, ok := f.Vocab.ids[byteToken(c)]; ok {
 			ids[c] = int32(id)
 		}
 	}
 	return ids
 }
+
+// byteToken returns the name of a byte's token.
+func byteToken(c int) string { return fmt.Sprintf("<0x%02X>", c) }
 
 // stop is a place in a word, between two characters, and the best way there.
 type stop struct {
