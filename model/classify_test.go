@@ -126,25 +126,27 @@ func TestClassesAreWeighted(t *testing.T) {
 // The loss is the sum of squared differences, and the gradient its derivative,
 // which for the head's weights differences give exactly.
 func TestRegressionIsByTheSquare(t *testing.T) {
-	backendtest.Each(t, func(t *testing.T, be *backend.Backend) {
-		s := startTask(t, openModel(t, be, "gpt2"), methods.LoRA{R: 2, Alpha: 4, TargetModules: []string{"c_attn"}}, task{name: job.Regression, outputs: 1})
-		in := openFixture(t, "base").batch()
-		in.Targets = []int32{int32(math.Float32bits(1.5)), nn.Ignored, int32(math.Float32bits(-2))}
-		grad := make([]float32, s.Size())
-		loss, err := s.Gradient(in, job.Key{}, grad)
-		if err != nil {
-			t.Fatal(err)
-		}
-		again, outputs, err := s.Outputs(in)
-		if err != nil || again != loss || len(outputs) != 3 {
-			t.Fatalf("%v: loss %v and again %v, %d outputs", err, loss, again, len(outputs))
-		}
-		want := math.Pow(float64(outputs[0])-1.5, 2) + math.Pow(float64(outputs[2])+2, 2)
-		if math.Abs(float64(loss)-want) > 1e-5*want {
-			t.Errorf("loss %v, want %v of outputs %v", loss, want, outputs)
-		}
-		checkAlongHead(t, s, in, grad)
-	})
+	s := startTask(t, openModel(t, backendtest.Go(t), "gpt2"), loraCase, task{name: job.Regression, outputs: 1})
+	in := openFixture(t, "base").batch()
+	in.Targets = []int32{int32(math.Float32bits(1.5)), nn.Ignored, int32(math.Float32bits(-2))}
+	grad := make([]float32, s.Size())
+	loss, err := s.Gradient(in, job.Key{}, grad)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, outputs, err := s.Outputs(in)
+	if err != nil || again != loss || len(outputs) != 3 {
+		t.Fatalf("%v: loss %v and again %v, %d outputs", err, loss, again, len(outputs))
+	}
+	want := math.Pow(float64(outputs[0])-1.5, 2) + math.Pow(float64(outputs[2])+2, 2)
+	if math.Abs(float64(loss)-want) > 1e-5*want {
+		t.Errorf("loss %v, want %v of outputs %v", loss, want, outputs)
+	}
+	checkAlongHead(t, s, in, grad)
+	in.Targets[0] = int32(math.Float32bits(float32(math.Inf(1))))
+	if _, err := s.Loss(in); err == nil || !strings.Contains(err.Error(), "row 0 is +Inf") {
+		t.Errorf("an infinite target: %v", err)
+	}
 }
 
 func checkAlongHead(t *testing.T, s *Session, in Input, grad []float32) {
