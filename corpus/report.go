@@ -25,7 +25,7 @@ type Report struct {
 	HeldOutTokens    int
 	Learnt           int // tokens of the training examples that are learnt; of targets, if they stand apart
 	P50, P95         int // lengths that 50 and 95 of 100 training examples do not exceed, in tokens
-	Longest          int // tokens of the longest example kept
+	Longest          int // tokens of the longest training example
 	LongestTarget    int // tokens of the longest target kept, where targets stand apart
 	Dropped          int // examples longer than sequence_len, left out
 	Truncated        int // examples longer than sequence_len, cut
@@ -78,10 +78,10 @@ func (r Report) Fill() float64 {
 // whole, and the warnings.
 func (r Report) String() string {
 	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, s := range r.Sources {
-		fmt.Fprintln(w, s)
+		fmt.Fprintln(&b, s)
 	}
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, line := range r.lines() {
 		if line[1] != "" {
 			fmt.Fprintf(w, "%s\t%s\n", line[0], line[1])
@@ -95,7 +95,7 @@ func (r Report) String() string {
 func (r Report) lines() [][2]string {
 	lines := [][2]string{
 		{"training", r.training()},
-		{"held out", counted(r.HeldOutExamples, "example") + tokens(r.HeldOutTokens) + packs(r.HeldOut, r.HeldOutExamples)},
+		{"held out", r.heldOut()},
 		{"labels", r.labels()},
 		{"values", r.values()},
 		{"too long", r.tooLong()},
@@ -119,6 +119,16 @@ func (r Report) training() string {
 		text += fmt.Sprintf(", %s of them learnt", percent(r.Learnt, r.Tokens))
 	}
 	return text + fmt.Sprintf("; half have up to %d tokens, 95 %% up to %d, the longest %d", r.P50, r.P95, r.Longest)
+}
+
+func (r Report) heldOut() string {
+	switch {
+	case r.HeldOut == 0:
+		return "none"
+	case r.HeldOut != r.HeldOutExamples:
+		return fmt.Sprintf("%s of %s%s", counted(r.HeldOut, "pack"), counted(r.HeldOutExamples, "example"), tokens(r.HeldOutTokens))
+	}
+	return counted(r.HeldOutExamples, "example") + tokens(r.HeldOutTokens)
 }
 
 func (r Report) labels() string {
@@ -153,19 +163,19 @@ func (r Report) rows() string {
 	}
 	text := percent(r.Tokens, r.Slots) + " of what is computed is text, the rest padding"
 	if r.Train != r.Examples {
-		text = fmt.Sprintf("%d packs of %d examples; %s", r.Train, r.Examples, text)
+		text = fmt.Sprintf("%s of %s; %s", counted(r.Train, "pack"), counted(r.Examples, "example"), text)
 	}
 	return text
 }
 
-// String says what was read in one line, with a tab after the path.
+// String says what was read in one line, and more for bad rows.
 func (s Source) String() string {
 	var b strings.Builder
 	b.WriteString(s.Path)
 	if s.Version != "" {
 		fmt.Fprintf(&b, " (%s)", s.Version)
 	}
-	fmt.Fprintf(&b, "\t%s of type %s", counted(s.Examples, "example"), s.Type)
+	fmt.Fprintf(&b, ": %s of type %s", counted(s.Examples, "example"), s.Type)
 	if s.Guessed {
 		b.WriteString(" (guessed)")
 	}
@@ -181,20 +191,20 @@ func (s Source) String() string {
 		}
 	}
 	for _, bad := range s.FirstBad {
-		fmt.Fprintf(&b, "\n\tskipped %s", bad)
+		fmt.Fprintf(&b, "\n  skipped %s", bad)
 	}
 	return b.String()
 }
 
-// lengths fills in the report's lengths from those of the training examples,
+// setLengths fills in the report's lengths from those of the training examples,
 // which it sorts.
-func (r *Report) lengths(all []int) {
+func (r *Report) setLengths(all []int) {
 	if len(all) == 0 {
 		return
 	}
 	slices.Sort(all)
 	at := func(share int) int { return all[(len(all)*share+99)/100-1] }
-	r.P50, r.P95 = at(50), at(95)
+	r.P50, r.P95, r.Longest = at(50), at(95), at(100)
 }
 
 func counted(n int, what string) string {
@@ -209,13 +219,6 @@ func tokens(n int) string {
 		return ""
 	}
 	return ", " + counted(n, "token")
-}
-
-func packs(rows, examples int) string {
-	if rows == examples {
-		return ""
-	}
-	return fmt.Sprintf(", %d packs", rows)
 }
 
 // some says how many there are of what; nothing of none.

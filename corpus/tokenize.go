@@ -8,62 +8,126 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"carillon/job"
 	"carillon/shard"
 	"carillon/tokenizer"
 )
 
-// Options says how text becomes tokens.
-type Options struct {
-	SequenceLen   int    // the most tokens that an example may have, end of text included
-	Context       int    // the most that the model takes; 0: not known
-	Excess        string // what becomes of a longer pair: drop, truncate or error; "": drop
-	TrainOnInputs bool   // prompts are learnt too
-}
-
 // ErrEmpty is returned when no training example is left.
 var ErrEmpty = errors.New("no training example is left")
 
-// Tokenize makes the examples' tokens and labels, and adds to the report what
-// was made and what was left out. Pairs keep their order; texts come after
-// them, put end to end in order, each followed by an end of text, and cut into
-// pieces of SequenceLen.
-func Tokenize(ctx context.Context, tok *tokenizer.Tokenizer, examples []Example, o Options, report *Report, progress Progress) ([]shard.Example, error) {
-	eos, ok := tok.EOS()
-	switch {
-	case !ok:
-		return nil, errors.New("the base model names no end-of-text token: add eos_token to its tokenizer_config.json")
-	case o.SequenceLen < 2:
-		return nil, fmt.Errorf("sequence_len %d: want at least 2", o.SequenceLen)
-	case o.Context > 0 && o.SequenceLen > o.Context:
-		return nil, fmt.Errorf("sequence_len %d exceeds the %d tokens that the base model takes", o.SequenceLen, o.Context)
-	}
-	encoded, err := encode(ctx, tok, examples, progress)
+// Tokenize makes the rows of the shard, and completes the report. spec is a
+// resolved one; limit is the most tokens that the base model takes, 0 if that is
+// not known. Rows keep the order of the data; texts come after everything else,
+// put end to end in order and cut into pieces of sequence_len.
+func (r *Reading) Tokenize(ctx context.Context, spec job.Spec, tok *tokenizer.Tokenizer, limit int, progress Progress) ([]shard.Example, Report, error) {
+	rows, report, err := r.rows(ctx, spec, tok, limit, progress)
 	if err != nil {
+		return nil, report, err
+	}
+	out := make([]shard.Example, len(rows))
+	for i := range rows {
+		out[i] = rows[i].Example
+	}
+	return out, report, nil
+}
+
+// rows is Tokenize, with where each row is from.
+func (r *Reading) rows(ctx context.Context, spec job.Spec, tok *tokenizer.Tokenizer, limit int, progress Progress) ([]madeRow, Report, error) {
+	m, err := newMaker(spec, tok, limit, r.examples)
+	if err != nil {
+		return nil, r.report, err
+	}
+	all, err := m.all(ctx, r.examples, progress)
+	if err != nil {
+		return nil, r.report, err
+	}
+	c := newGatherer(spec, r.report)
+	for i, x := range r.examples {
+		c.add(x, all[i])
+	}
+	rows, report := c.finish()
+	if report.Train == 0 {
+		return nil, report, fmt.Errorf("%w: %d examples read, %d held out, %d longer than sequence_len %d, %d with nothing to learn",
+			ErrEmpty, len(r.examples), report.HeldOutExamples, report.Dropped, spec.SequenceLen, report.Unlearnt)
+	}
+	return rows, report, nil
+}
+
+// maker makes tokens and labels of examples. It may be used by several
+// goroutines at once.
+type maker struct {
+	spec    job.Spec
+	tok     *tokenizer.Tokenizer
+	single  frame // round one text
+	double  frame // round two
+	eos     int32 // -1: none
+	chat    *chat // nil without conversations
+	classes map[string]int32
+}
+
+// made is what became of one example.
+type made struct {
+	shard.Example
+	full int // its tokens, before any were cut
+	fate fateOf
+}
+
+// fateOf is what becomes of an example.
+type fateOf int
+
+const (
+	kept     fateOf = iota
+	cut             // to sequence_len
+	tooLong         // left out
+	unlearnt        // left out
+)
+
+// newMaker looks at what the examples are, so that what does not fit is found
+// before hours of tokenizing.
+func newMaker(spec job.Spec, tok *tokenizer.Tokenizer, limit int, examples []Example) (*maker, error) {
+	m := &maker{spec: spec, tok: tok, single: frameOf(tok, false), double: frameOf(tok, true), eos: -1, classes: map[string]int32{}}
+	if id, ok := tok.EOS(); ok {
+		m.eos = id
+	}
+	for i, name := range spec.Labels {
+		m.classes[name] = int32(i)
+	}
+	kinds := map[string]bool{}
+	for _, x := range examples {
+		kinds[x.Kind] = true
+	}
+	if err := m.check(kinds, limit); err != nil {
 		return nil, err
 	}
-	c := cutter{o: o, eos: eos, report: report}
-	for i, x := range examples {
-		if err := c.add(x, encoded[i]); err != nil {
+	if kinds[TypeShareGPT] || kinds[TypeMessages] {
+		var err error
+		if m.chat, err = newChat(spec.ChatTemplate, tok); err != nil {
 			return nil, err
 		}
 	}
-	out := c.finish()
-	if report.Train == 0 {
-		return nil, fmt.Errorf("%w: %d examples read, %d held out, %d longer than sequence_len %d", ErrEmpty, len(examples), report.HeldOut, report.Dropped, o.SequenceLen)
+	return m, nil
+}
+
+func (m *maker) check(kinds map[string]bool, limit int) error {
+	n := m.spec.SequenceLen
+	ends := kinds[TypeText] || kinds[TypePairs] || kinds[TypeAlpaca] || kinds[TypeSeq2Seq]
+	switch least := max(2, m.single.len()+1, m.double.len()+2); {
+	case ends && m.eos < 0:
+		return errors.New("the base model names no end-of-text token: add eos_token to its tokenizer_config.json")
+	case n < least:
+		return fmt.Errorf("sequence_len %d: want at least %d", n, least)
+	case limit > 0 && n > limit:
+		return fmt.Errorf("sequence_len %d exceeds the %d tokens that the base model takes", n, limit)
 	}
-	return out, nil
+	return nil
 }
 
-// ids are an example's tokens; prompt counts those of the prompt.
-type ids struct {
-	tokens []int32
-	prompt int
-}
-
-// encode encodes the examples, several at once.
-func encode(ctx context.Context, tok *tokenizer.Tokenizer, examples []Example, progress Progress) ([]ids, error) {
+// all makes the examples, several at once. The first error in the order of the
+// data is returned, whichever is found first.
+func (m *maker) all(ctx context.Context, examples []Example, progress Progress) ([]made, error) {
 	const chunk = 512
-	out := make([]ids, len(examples))
+	out, errs := make([]made, len(examples)), make([]error, len(examples))
 	for from := 0; from < len(examples); from += chunk {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -71,124 +135,48 @@ func encode(ctx context.Context, tok *tokenizer.Tokenizer, examples []Example, p
 		if progress != nil {
 			progress("tokenizing", from, len(examples))
 		}
+		to := min(from+chunk, len(examples))
 		var g errgroup.Group
 		g.SetLimit(runtime.GOMAXPROCS(0))
-		for i := from; i < min(from+chunk, len(examples)); i++ {
+		for i := from; i < to; i++ {
 			g.Go(func() error {
-				out[i] = encodeOne(tok, examples[i])
+				goesOn := i > 0 && examples[i-1].Continued
+				out[i], errs[i] = m.make(examples[i], goesOn)
 				return nil
 			})
 		}
-		g.Wait() // encoding cannot fail
+		g.Wait() // errs has the errors
+		if err := firstOf(errs[from:to]); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }
 
-// encodeOne encodes prompt and completion apart, so that where one ends and the
-// other begins does not depend on what the tokenizer would join.
-func encodeOne(tok *tokenizer.Tokenizer, x Example) ids {
-	tokens := tok.Encode(x.Prompt+x.Text, nil)
-	return ids{tok.Encode(x.Completion, tokens), len(tokens)}
-}
-
-// cutter makes shard examples one by one.
-type cutter struct {
-	o      Options
-	eos    int32
-	report *Report
-	out    []shard.Example
-	texts  [2][]int32 // training and held-out text, end to end
-}
-
-func (c *cutter) add(x Example, e ids) error {
-	if x.Text != "" {
-		c.text(x, e.tokens)
-		return nil
-	}
-	return c.pair(x, e)
-}
-
-// text adds a text to its stream, and an end of text unless it goes on.
-func (c *cutter) text(x Example, tokens []int32) {
-	part := 0
-	if x.HeldOut {
-		part = 1
-		c.report.HeldOutTextBytes += len(x.Text)
-	} else {
-		c.report.TextBytes += len(x.Text)
-	}
-	c.texts[part] = append(c.texts[part], tokens...)
-	if !x.Continued {
-		c.texts[part] = append(c.texts[part], c.eos)
-	}
-}
-
-func (c *cutter) pair(x Example, e ids) error {
-	tokens := append(e.tokens, c.eos)
-	if len(tokens) > c.o.SequenceLen {
-		c.report.LongestLeftOut = max(c.report.LongestLeftOut, len(tokens))
-		switch c.o.Excess {
-		case "error":
-			return fmt.Errorf("%s: %d tokens, more than sequence_len %d", x.From, len(tokens), c.o.SequenceLen)
-		case "truncate":
-			if e.prompt < c.o.SequenceLen {
-				c.report.Truncated++
-				tokens = tokens[:c.o.SequenceLen]
-				break
-			}
-			fallthrough // nothing to learn would be left
-		case "drop", "":
-			c.report.Dropped++
-			return nil
-		default:
-			return fmt.Errorf("excess_length_strategy %q: want drop, truncate or error", c.o.Excess)
+func firstOf(errs []error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
 		}
 	}
-	labels := append([]int32(nil), tokens...)
-	if !c.o.TrainOnInputs {
-		for i := range e.prompt {
-			labels[i] = shard.Ignore
-		}
-	}
-	c.keep(shard.Example{Tokens: tokens, Labels: labels, HeldOut: x.HeldOut})
 	return nil
 }
 
-// finish cuts the streams of text. A last piece of one token teaches nothing
-// and is left out.
-func (c *cutter) finish() []shard.Example {
-	for part, stream := range c.texts {
-		for from := 0; from+1 < len(stream); from += c.o.SequenceLen {
-			c.keep(shard.Example{Tokens: stream[from:min(from+c.o.SequenceLen, len(stream))], HeldOut: part == 1})
+// make makes one example of its kind. goesOn: it is text that goes on where the
+// one before stops.
+func (m *maker) make(x Example, goesOn bool) (made, error) {
+	switch x.Kind {
+	case TypeText:
+		return m.text(x, goesOn), nil
+	case TypeClassification, TypeRegression:
+		return m.judged(x)
+	case TypeShareGPT, TypeMessages:
+		return m.conversation(x)
+	case TypeSeq2Seq:
+		if m.spec.TaskType == job.Seq2SeqLM {
+			return m.translated(x)
 		}
+		return m.pair(x, m.spec.SourcePrefix+x.Prompt)
 	}
-	return c.out
-}
-
-// keep adds an example and counts it.
-func (c *cutter) keep(x shard.Example) {
-	c.out = append(c.out, x)
-	r := c.report
-	r.Longest = max(r.Longest, len(x.Tokens))
-	if x.HeldOut {
-		r.HeldOut++
-		r.HeldOutTokens += len(x.Tokens)
-		return
-	}
-	r.Train++
-	r.Tokens += len(x.Tokens)
-	r.Learnt += learnt(x)
-}
-
-func learnt(x shard.Example) int {
-	if x.Labels == nil {
-		return len(x.Tokens)
-	}
-	n := 0
-	for _, l := range x.Labels {
-		if l != shard.Ignore {
-			n++
-		}
-	}
-	return n
+	return m.pair(x, x.Prompt)
 }

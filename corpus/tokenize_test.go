@@ -3,6 +3,7 @@ package corpus
 import (
 	"errors"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -29,6 +30,9 @@ const end = "<end>"
 func show(tok *tokenizer.Tokenizer, x shard.Example) string {
 	var b strings.Builder
 	for i, id := range x.Tokens {
+		if slices.Contains(x.Starts, int32(i)) {
+			b.WriteString("|")
+		}
 		text := tok.Decode([]int32{id})
 		if x.Labels != nil && x.Labels[i] == shard.Ignore {
 			text = "[" + text + "]"
@@ -41,34 +45,72 @@ func show(tok *tokenizer.Tokenizer, x shard.Example) string {
 	return b.String()
 }
 
+// tokenize makes rows of examples, for one that lacks nothing but what the test says.
+func tokenize(t *testing.T, tok *tokenizer.Tokenizer, spec job.Spec, examples ...Example) ([]shard.Example, Report, error) {
+	t.Helper()
+	r := &Reading{examples: examples}
+	spec, err := r.Resolve(spec, spec.TaskType == job.Seq2SeqLM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Tokenize(t.Context(), spec, tok, 0, nil)
+}
+
+// completion and text are examples in short.
+func completion(prompt, completion string) Example {
+	return Example{Kind: TypePairs, Prompt: prompt, Completion: completion, From: "x.jsonl:7"}
+}
+
+func text(s string) Example { return Example{Kind: TypeText, Text: s} }
+
+func apart(x Example) Example {
+	x.HeldOut = true
+	return x
+}
+
+func continued(x Example) Example {
+	x.Continued = true
+	return x
+}
+
 func TestTokenize(t *testing.T) {
 	tok := bytewise(t, end)
-	long := []Example{{Prompt: "abc", Completion: "defg"}, {Prompt: "a", Completion: "b"}, {Prompt: "abcdef", Completion: "g"}}
+	long := []Example{completion("abc", "defg"), completion("a", "b"), completion("abcdef", "g")}
 	for _, tt := range []struct {
 		name     string
 		examples []Example
-		o        Options
+		spec     job.Spec
 		want     []string
 		report   Report
 	}{
-		{"a pair learns its completion", []Example{{Prompt: "ab", Completion: "cd"}, {Completion: "e", HeldOut: true}}, Options{SequenceLen: 8},
+		{"a pair learns its completion", []Example{completion("ab", "cd"), apart(completion("", "e"))}, job.Spec{SequenceLen: 8},
 			[]string{"[a][b]cd<end>", "e<end> held out"},
-			Report{Train: 1, HeldOut: 1, Tokens: 5, Learnt: 3, HeldOutTokens: 2, Longest: 5}},
-		{"train_on_inputs", []Example{{Prompt: "ab", Completion: "cd"}}, Options{SequenceLen: 8, TrainOnInputs: true},
-			[]string{"abcd<end>"}, Report{Train: 1, Tokens: 5, Learnt: 5, Longest: 5}},
-		{"drop", long, Options{SequenceLen: 6}, []string{"[a]b<end>"},
-			Report{Train: 1, Tokens: 3, Learnt: 2, Longest: 3, Dropped: 2, LongestLeftOut: 8}},
-		{"truncate", long, Options{SequenceLen: 6, Excess: "truncate"}, []string{"[a][b][c]def", "[a]b<end>"},
-			Report{Train: 2, Tokens: 9, Learnt: 5, Longest: 6, Dropped: 1, Truncated: 1, LongestLeftOut: 8}},
-		{"text is put end to end and cut", []Example{{Text: "abcd"}, {Text: "xy", HeldOut: true}, {Text: "ef"}, {Text: "ghi"}}, Options{SequenceLen: 5},
+			Report{Train: 1, HeldOut: 1, Examples: 1, HeldOutExamples: 1, Tokens: 5, Learnt: 3, HeldOutTokens: 2, Longest: 5, P50: 5, P95: 5, Slots: 8}},
+		{"train_on_inputs", []Example{completion("ab", "cd")}, job.Spec{SequenceLen: 8, TrainOnInputs: true},
+			[]string{"abcd<end>"}, Report{Train: 1, Examples: 1, Tokens: 5, Learnt: 5, Longest: 5, P50: 5, P95: 5, Slots: 8}},
+		{"an end of text is not put twice", []Example{completion("a", "b"+end)}, job.Spec{SequenceLen: 8},
+			[]string{"[a]b<end>"}, Report{Train: 1, Examples: 1, Tokens: 3, Learnt: 2, Longest: 3, P50: 3, P95: 3, Slots: 8}},
+		{"a completion of nothing", []Example{completion("a", "")}, job.Spec{SequenceLen: 8},
+			[]string{"[a]<end>"}, Report{Train: 1, Examples: 1, Tokens: 2, Learnt: 1, Longest: 2, P50: 2, P95: 2, Slots: 8, EmptyCompletions: 1}},
+		{"drop", long, job.Spec{SequenceLen: 6}, []string{"[a]b<end>"},
+			Report{Train: 1, Examples: 1, Tokens: 3, Learnt: 2, Longest: 3, P50: 3, P95: 3, Slots: 6, Dropped: 2, LongestLeftOut: 8}},
+		{"truncate", long, job.Spec{SequenceLen: 6, ExcessLengthStrategy: "truncate"}, []string{"[a][b][c]def", "[a]b<end>"},
+			Report{Train: 2, Examples: 2, Tokens: 9, Learnt: 5, Longest: 6, P50: 3, P95: 6, Slots: 12, Dropped: 1, Truncated: 1, LongestLeftOut: 8}},
+		{"text is put end to end and cut", []Example{text("abcd"), apart(text("xy")), text("ef"), text("ghi")}, job.Spec{SequenceLen: 5},
 			[]string{"abcd<end>", "ef<end>gh", "i<end>", "xy<end> held out"},
-			Report{Train: 3, HeldOut: 1, Tokens: 12, Learnt: 12, HeldOutTokens: 3, Longest: 5, TextBytes: 9, HeldOutTextBytes: 2}},
-		{"a text that goes on has no end", []Example{{Text: "ab", Continued: true}, {Text: "cd"}}, Options{SequenceLen: 4},
-			[]string{"abcd"}, Report{Train: 1, Tokens: 4, Learnt: 4, Longest: 4, TextBytes: 4}},
+			Report{Train: 3, HeldOut: 1, Examples: 3, HeldOutExamples: 1, Tokens: 12, Learnt: 12, HeldOutTokens: 3, Longest: 5, P50: 5, P95: 5, Slots: 15, TextBytes: 9, HeldOutTextBytes: 2}},
+		{"a text that goes on has no end", []Example{continued(text("ab")), text("cd")}, job.Spec{SequenceLen: 4},
+			[]string{"abcd"}, Report{Train: 1, Examples: 1, Tokens: 4, Learnt: 4, Longest: 4, P50: 4, P95: 4, Slots: 4, TextBytes: 4}},
+		{"sources without an encoder are prompts", []Example{{Kind: TypeSeq2Seq, Prompt: "a", Completion: "b"}}, job.Spec{SequenceLen: 8, SourcePrefix: "x:"},
+			[]string{"[x][:][a]b<end>"}, Report{Train: 1, Examples: 1, Tokens: 5, Learnt: 2, Longest: 5, P50: 5, P95: 5, Slots: 8}},
+		{"packs", []Example{completion("a", "bcd"), text("efg"), completion("", "h"), apart(completion("i", "j"))}, job.Spec{SequenceLen: 8, SamplePacking: true},
+			[]string{"[a]bcd<end>|[h]<end>", "efg<end>", "[i]j<end> held out"},
+			Report{Train: 2, HeldOut: 1, Examples: 3, HeldOutExamples: 1, Tokens: 11, Learnt: 10, HeldOutTokens: 3, Longest: 5, P50: 4, P95: 5, Slots: 16, TextBytes: 3}},
+		{"buckets", []Example{completion("a", "b"), completion("a", "bcdef")}, job.Spec{SequenceLen: 8, Buckets: []int{4, 8}},
+			[]string{"[a]b<end>", "[a]bcdef<end>"}, Report{Train: 2, Examples: 2, Tokens: 10, Learnt: 8, Longest: 7, P50: 3, P95: 7, Slots: 12}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var report Report
-			out, err := Tokenize(t.Context(), tok, tt.examples, tt.o, &report, nil)
+			out, report, err := tokenize(t, tok, tt.spec, tt.examples...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -79,36 +121,43 @@ func TestTokenize(t *testing.T) {
 			if !slices.Equal(got, tt.want) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
-			if report.Sources = nil; report.String() != tt.report.String() || report.Longest != tt.report.Longest ||
-				report.LongestLeftOut != tt.report.LongestLeftOut || report.TextBytes != tt.report.TextBytes || report.HeldOutTextBytes != tt.report.HeldOutTextBytes {
-				t.Errorf("report %+v, want %+v", report, tt.report)
+			tt.report.Task, tt.report.SequenceLen = job.CausalLM, tt.spec.SequenceLen
+			if !reflect.DeepEqual(report, tt.report) {
+				t.Errorf("report\n%+v, want\n%+v", report, tt.report)
 			}
 		})
 	}
 }
 
 func TestTokenizeRefuses(t *testing.T) {
-	one := []Example{{Prompt: "abc", Completion: "defg", From: "x.jsonl:7"}}
+	one := completion("abc", "defg")
 	for _, tt := range []struct {
-		tok  *tokenizer.Tokenizer
-		x    []Example
-		o    Options
-		want string
+		tok   *tokenizer.Tokenizer
+		x     Example
+		spec  job.Spec
+		limit int
+		want  string
 	}{
-		{bytewise(t), one, Options{SequenceLen: 64}, "eos_token"},
-		{bytewise(t, end), one, Options{SequenceLen: 1}, "sequence_len 1"},
-		{bytewise(t, end), one, Options{SequenceLen: 300, Context: 256}, "sequence_len 300 exceeds the 256"},
-		{bytewise(t, end), one, Options{SequenceLen: 4, Excess: "error"}, "x.jsonl:7: 8 tokens, more than sequence_len 4"},
-		{bytewise(t, end), one, Options{SequenceLen: 4, Excess: "wrap"}, `excess_length_strategy "wrap"`},
-		{bytewise(t, end), one, Options{SequenceLen: 4}, "1 longer than sequence_len 4"},
-		{bytewise(t, end), []Example{{Text: "abcd", HeldOut: true}}, Options{SequenceLen: 4}, "1 examples read, 1 held out"},
+		{bytewise(t), one, job.Spec{SequenceLen: 64}, 0, "eos_token"},
+		{bytewise(t, end), one, job.Spec{SequenceLen: 1}, 0, "sequence_len 1"},
+		{bytewise(t, end), one, job.Spec{SequenceLen: 300}, 256, "sequence_len 300 exceeds the 256"},
+		{bytewise(t, end), one, job.Spec{SequenceLen: 4, ExcessLengthStrategy: "error"}, 0, "x.jsonl:7: 8 tokens, more than sequence_len 4"},
+		{bytewise(t, end), one, job.Spec{SequenceLen: 4, ExcessLengthStrategy: "wrap"}, 0, `excess_length_strategy "wrap"`},
+		{bytewise(t, end), one, job.Spec{SequenceLen: 4}, 0, "1 longer than sequence_len 4"},
+		{bytewise(t, end), apart(text("abcd")), job.Spec{SequenceLen: 4}, 0, "1 examples read, 1 held out"},
+		{bytewise(t, end), completion("", ""), job.Spec{SequenceLen: 4}, 0, "x.jsonl:7: nothing to learn"},
+		{bytewise(t, end), completion("", ""), job.Spec{SequenceLen: 4, OnBadRow: "skip"}, 0, "1 with nothing to learn"},
 	} {
-		_, err := Tokenize(t.Context(), tt.tok, tt.x, tt.o, &Report{}, nil)
-		if err == nil || !strings.Contains(err.Error(), tt.want) {
+		r := &Reading{examples: []Example{tt.x}}
+		spec, err := r.Resolve(tt.spec, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := r.Tokenize(t.Context(), spec, tt.tok, tt.limit, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("err = %v; want %q", err, tt.want)
 		}
 	}
-	if _, err := Tokenize(t.Context(), bytewise(t, end), nil, Options{SequenceLen: 4}, &Report{}, nil); !errors.Is(err, ErrEmpty) {
+	if _, _, err := tokenize(t, bytewise(t, end), job.Spec{SequenceLen: 4}); !errors.Is(err, ErrEmpty) {
 		t.Errorf("err = %v; want ErrEmpty", err)
 	}
 }

@@ -24,7 +24,7 @@ func (r Report) Warnings() []string {
 		counted(r.Examples, "example"), r.Method, enough[r.Method])
 	few, many := r.extremes()
 	warn(many.Train > 10*few.Train && r.Balance == "none", "class %q has more than ten times the examples of %q: consider balance: weights or sampling", many.Name, few.Name)
-	warn(r.EmptyCompletions > 0, "%s without a word to say: they teach the model to say nothing", counted(r.EmptyCompletions, "completion"))
+	warn(r.EmptyCompletions > 0, "%s without a word: the model learns to say nothing", counted(r.EmptyCompletions, "completion"))
 	warn(r.HeldOut == 0, "nothing is held out, so that overfitting will not be seen: set val_set_size or test_datasets")
 	tooLong, all := r.Dropped+r.Truncated, r.Examples+r.HeldOutExamples+r.Dropped
 	warn(20*tooLong > all, "%s of the examples are longer than sequence_len %d: raise it, or choose what becomes of them with excess_length_strategy",
@@ -43,7 +43,10 @@ func (r Report) extremes() (few, many LabelCount) {
 }
 
 func (r Report) lessPadding() string {
-	if r.Task == job.CausalLM {
+	switch {
+	case r.Train != r.Examples:
+		return "sequence_len is longer than the data needs"
+	case r.Task == job.CausalLM:
 		return "consider sample_packing: true, or length_buckets"
 	}
 	return "consider length_buckets"
