@@ -1,7 +1,6 @@
 package tokenizer
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 	"unicode"
@@ -11,86 +10,92 @@ import (
 // addedToken is a token that is found in the text before it is cut into words.
 type addedToken struct {
 	id          int32
-	text        string
-	left, right bool // lstrip, rstrip: it takes the white space beside it along
-	ownWord     bool // single_word: found only where no letter or digit touches it
-
+	text        string // as it stands in the text that it is looked for in
+	left, right bool   // lstrip, rstrip: it takes the white space beside it along
+	ownWord     bool   // single_word: found only where no letter or digit touches it
 }
 
 // matcher finds added tokens in text: the leftmost, and of those the longest.
 type matcher struct {
-	ids     map[string]int32
-	byFirst map[byte][]addedToken // longest first
+	tokens map[string]addedToken
+	byByte [256][]int // the lengths of the tokens that start with a byte, longest first
+	only   int        // the one byte that they all start with, -1: several
 }
 
 func newMatcher(tokens []addedToken) matcher {
-	m := matcher{ids: map[string]int32{}, byFirst: map[byte][]addedToken{}}
+	m := matcher{tokens: make(map[string]addedToken, len(tokens)), only: -1}
 	for _, a := range tokens {
-		m.ids[a.text] = a.id
-		m.byFirst[a.text[0]] = append(m.byFirst[a.text[0]], a)
+		m.tokens[a.text] = a
+		m.byByte[a.text[0]] = append(m.byByte[a.text[0]], -len(a.text))
 	}
-	for _, list := range m.byFirst {
-		slices.SortStableFunc(list, func(a, b addedToken) int { return cmp.Compare(len(b.text), len(a.text)) })
+	for c, list := range m.byByte {
+		slices.Sort(list)
+		m.byByte[c] = slices.Compact(list)
+		for i := range m.byByte[c] {
+			m.byByte[c][i] *= -1
+		}
+	}
+	if len(tokens) > 0 && !slices.ContainsFunc(tokens, func(a addedToken) bool { return a.text[0] != tokens[0].text[0] }) {
+		m.only = int(tokens[0].text[0])
 	}
 	return m
 }
 
-// cut appends the ids of text: those of the added tokens in it, and what plain
-// makes of the stretches between.
-func (m *matcher) cut(text string, dst []int32, plain func(string, []int32) []int32) []int32 {
-	done := 0 // up to where text is encoded
-	for at := 0; at < len(text); {
-		skip := m.next(text[at:])
-		if skip < 0 {
-			break
-		}
-		at += skip
-		a := m.at(text, at)
-		if a == nil {
-			at++
-			continue
-		}
-		from, to := a.reach(text, done, at)
-		if from > done {
-			dst = plain(text[done:from], dst)
-		}
-		dst = append(dst, a.id)
-		done, at = to, max(to, at+1)
-	}
-	if done < len(text) {
-		dst = plain(text[done:], dst)
-	}
-	return dst
+// found is an added token that stands in a text, with what it takes along.
+type found struct {
+	id       int32
+	from, to int
+	next     int // where to look on
 }
 
-// next returns how far the next byte is that could start an added token.
-func (m *matcher) next(text string) int {
-	if len(m.byFirst) == 0 {
-		return -1
-	}
-	if len(m.byFirst) == 1 { // the usual case, '<'
-		for c := range m.byFirst {
-			return strings.IndexByte(text, c)
+// find returns the first added token at text[at:] or later. What it takes along
+// on its left ends at done.
+func (m *matcher) find(text string, done, at int) (found, bool) {
+	for len(m.tokens) > 0 && at < len(text) {
+		n := m.skip(text[at:])
+		if n < 0 {
+			break
+		}
+		at += n
+		a, ok := m.at(text[at:])
+		switch {
+		case !ok:
+			at++
+		case a.ownWord && touched(text, at, at+len(a.text)): // nor is a shorter one looked for
+			at += len(a.text)
+		default:
+			f := found{id: a.id, next: at + len(a.text)}
+			f.from, f.to = a.reach(text, done, at)
+			return f, true
 		}
 	}
+	return found{}, false
+}
+
+// skip returns how far the next byte is that could start an added token, -1 if
+// there is none.
+func (m *matcher) skip(text string) int {
+	if m.only >= 0 {
+		return strings.IndexByte(text, byte(m.only))
+	}
 	for i := range len(text) {
-		if _, ok := m.byFirst[text[i]]; ok {
+		if m.byByte[text[i]] != nil {
 			return i
 		}
 	}
 	return -1
 }
 
-// at returns the added token that stands at text[at:], or nil.
-func (m *matcher) at(text string, at int) *addedToken {
-	list := m.byFirst[text[at]]
-	for i := range list {
-		a := &list[i]
-		if strings.HasPrefix(text[at:], a.text) && !(a.ownWord && touched(text, at, at+len(a.text))) {
-			return a
+// at returns the longest added token that text starts with.
+func (m *matcher) at(text string) (addedToken, bool) {
+	for _, n := range m.byByte[text[0]] {
+		if n <= len(text) {
+			if a, ok := m.tokens[text[:n]]; ok {
+				return a, true
+			}
 		}
 	}
-	return nil
+	return addedToken{}, false
 }
 
 // reach returns what the token found at text[at:] takes, white space included,
@@ -114,6 +119,10 @@ func touched(text string, from, to int) bool {
 	return inWord(before) || inWord(after)
 }
 
+// inWord is the class \w (https://www.unicode.org/reports/tr18/, annex C).
 func inWord(r rune) bool {
-	return r != utf8.RuneError && (r == '_' || unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r))
+	if r < utf8.RuneSelf {
+		return r == '_' || ascii[r] == letter || ascii[r] == number
+	}
+	return unicode.In(r, unicode.L, unicode.M, unicode.Nd, unicode.Nl, unicode.Pc, unicode.Join_Control, unicode.Other_Alphabetic)
 }

@@ -23,7 +23,16 @@ type byteBPE struct {
 
 // newByteBPE reads the vocabulary and the merges. Tokens that are no bytes in
 // GPT-2's alphabet are left out: no text leads to them but as added tokens.
+// Every byte has a token, so that unk_token and byte_fallback have no use here.
 func newByteBPE(f *fileModel) (*byteBPE, error) {
+	switch {
+	case f.Dropout != nil && *f.Dropout != 0:
+		return nil, fmt.Errorf(`model option "dropout" %v is not supported: ids must not be random`, *f.Dropout)
+	case orEmpty(f.ContinuingSubwordPrefix) != "":
+		return nil, fmt.Errorf(`model option "continuing_subword_prefix" %q is not supported with ByteLevel`, *f.ContinuingSubwordPrefix)
+	case orEmpty(f.EndOfWordSuffix) != "":
+		return nil, fmt.Errorf(`model option "end_of_word_suffix" %q is not supported with ByteLevel`, *f.EndOfWordSuffix)
+	}
 	m := &byteBPE{ids: make(map[string]int32, len(f.Vocab.ids)), merges: make(map[pair]merge, len(f.Merges)), wholes: f.IgnoreMerges}
 	for name, id := range f.Vocab.ids {
 		if text, err := fromAlphabet(name); err == nil {

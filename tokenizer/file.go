@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,54 +14,77 @@ import (
 // FileName is the file of a Hugging Face directory that Open reads.
 const FileName = "tokenizer.json"
 
-// Open reads the tokenizer of a Hugging Face directory: tokenizer.json, and the
-// end-of-text token from tokenizer_config.json, special_tokens_map.json or
-// config.json, the first that names one.
+// Open reads the tokenizer of a Hugging Face directory: tokenizer.json, or where
+// there is none the SentencePiece model tokenizer.model or spiece.model; then
+// tokenizer_config.json, special_tokens_map.json, config.json and
+// chat_template.jinja, as far as they are there: see config.
 func Open(dir string) (*Tokenizer, error) {
-	path := filepath.Join(dir, FileName)
-	data, err := os.ReadFile(path)
+	path, data, names, err := find(dir)
 	if err != nil {
-		return nil, fmt.Errorf("open tokenizer: %w", err)
+		return nil, err
 	}
-	t, err := Parse(data)
+	c, err := readConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	f, err := parseFile(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if t.eos, err = endOfText(dir, t); err != nil {
+	c.model = names
+	if err := c.change(f); err != nil {
 		return nil, err
 	}
-	return t, nil
+	t, err := f.build()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	t.source, t.chat = data, c.chat
+	return t, c.name(t)
+}
+
+// find returns a directory's tokenizer.json, or the one that stands for its
+// SentencePiece model, and the special tokens which that one names.
+func find(dir string) (path string, data []byte, names map[string]string, err error) {
+	path = filepath.Join(dir, FileName)
+	data, err = os.ReadFile(path)
+	if err == nil {
+		return path, data, nil, nil
+	}
+	for _, name := range sentencePieceNames {
+		other := filepath.Join(dir, name)
+		if _, missing := os.Stat(other); errors.Is(err, fs.ErrNotExist) && missing == nil {
+			data, names, err = sentencePieceFile(other)
+			return other, data, names, err
+		}
+	}
+	return path, nil, nil, fmt.Errorf("open tokenizer: %w", err)
 }
 
 // Parse reads the content of a tokenizer.json. Truncation and padding settings
 // are passed over: lengths are the recipe's.
 func Parse(data []byte) (*Tokenizer, error) {
-	// The kind first: other kinds of model have other fields.
-	var kind struct {
-		Model struct {
-			Type string `json:"type"`
-		} `json:"model"`
-	}
-	if err := unmarshal(data, &kind); err != nil {
+	f, err := parseFile(data)
+	if err != nil {
 		return nil, err
 	}
-	if name := kind.Model.Type; name != "" && name != "BPE" {
-		return nil, refuse("model", name, "BPE")
-	}
-	f := file{}
-	if err := unmarshal(data, &f); err != nil {
-		return nil, err
-	}
-	if err := f.supported(); err != nil {
-		return nil, err
-	}
-	f.Model.Type = cmp.Or(f.Model.Type, "BPE")
 	t, err := f.build()
 	if err != nil {
 		return nil, err
 	}
 	t.source = data
 	return t, nil
+}
+
+func parseFile(data []byte) (*file, error) {
+	f := new(file)
+	if err := unmarshal(data, f); err != nil {
+		return nil, err
+	}
+	if m := f.Model; m != nil {
+		m.Type = cmp.Or(m.Type, "BPE")
+	}
+	return f, nil
 }
 
 // file is a tokenizer.json, as far as it is read.
@@ -81,14 +105,6 @@ type fileAdded struct {
 	RStrip     bool   `json:"rstrip"`
 	Normalized bool   `json:"normalized"`
 	Special    bool   `json:"special"`
-}
-
-// part is a step before or after the model. Options that it lacks have the
-// values that the tokenizers library gives them.
-type part struct {
-	Type           string `json:"type"`
-	AddPrefixSpace *bool  `json:"add_prefix_space"`
-	UseRegex       *bool  `json:"use_regex"`
 }
 
 // fileMerge is written "a b" in older files, ["a", "b"] in newer ones.
@@ -128,45 +144,3 @@ func unmarshal(data []byte, v any) error {
 	}
 	return err
 }
-
-// supported returns an error that names the first thing that this package does
-// not do.
-func (f *file) supported() error {
-	m := f.Model
-	switch {
-	case m == nil:
-		return errors.New(`it has no "model": want byte-level BPE`)
-	case m.ByteFallback:
-		return errors.New(`model option "byte_fallback" (SentencePiece BPE) is not supported: want byte-level BPE`)
-	case m.Dropout != nil && *m.Dropout != 0:
-		return fmt.Errorf(`model option "dropout" %v is not supported: ids must not be random`, *m.Dropout)
-	case m.ContinuingSubwordPrefix != nil && *m.ContinuingSubwordPrefix != "":
-		return fmt.Errorf(`model option "continuing_subword_prefix" %q is not supported`, *m.ContinuingSubwordPrefix)
-	case m.EndOfWordSuffix != nil && *m.EndOfWordSuffix != "":
-		return fmt.Errorf(`model option "end_of_word_suffix" %q is not supported`, *m.EndOfWordSuffix)
-	case f.Normalizer != nil:
-		return refuse("normalizer", f.Normalizer.Type, "none")
-	case f.PreTokenizer == nil || f.PreTokenizer.Type != byteLevel:
-		return refuse("pre_tokenizer", f.PreTokenizer.name(), byteLevel)
-	case f.PostProcessor != nil && f.PostProcessor.Type != byteLevel:
-		return refuse("post_processor", f.PostProcessor.Type, byteLevel+" or none")
-	case f.Decoder == nil || f.Decoder.Type != byteLevel:
-		return refuse("decoder", f.Decoder.name(), byteLevel)
-	}
-	return nil
-}
-
-const byteLevel = "ByteLevel"
-
-func refuse(what, have, want string) error {
-	return fmt.Errorf("%s %q is not supported: want %s", what, have, want)
-}
-
-func (p *part) name() string {
-	if p == nil {
-		return "null"
-	}
-	return p.Type
-}
-
-func (p *part) option(o *bool) bool { return o == nil || *o }

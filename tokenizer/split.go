@@ -5,10 +5,6 @@ import (
 	"unicode/utf8"
 )
 
-// splitter returns the length in bytes of the first word of a text that is not
-// empty. Words cover the text: nothing lies between them.
-type splitter func(text string) int
-
 // whole takes the text as one word.
 func whole(text string) int { return len(text) }
 

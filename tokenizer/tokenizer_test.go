@@ -1,10 +1,6 @@
 package tokenizer
 
 import (
-	"bufio"
-	"encoding/json"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -30,53 +26,6 @@ func small(t testing.TB) *Tokenizer {
 		t.Fatal(err)
 	}
 	return tok
-}
-
-// GPT-2's own tokenizer, where the project's fixtures are at hand: it holds
-// other people's vocabulary and is not copied.
-func TestGPT2Goldens(t *testing.T) {
-	dir := "../../shared/fixtures/tokenizers/gpt2"
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("the GPT-2 vocabulary is not here (%v); it is not part of the repository", err)
-	}
-	tok, err := Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open(filepath.Join(dir, "goldens.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 1<<24)
-	for n := 1; lines.Scan(); n++ {
-		var golden struct {
-			Text        string  `json:"text"`
-			IDs         []int32 `json:"ids"`
-			Decoded     string  `json:"decoded"`
-			DecodedSkip string  `json:"decoded_skip"`
-		}
-		if err := json.Unmarshal(lines.Bytes(), &golden); err != nil {
-			t.Fatal(err)
-		}
-		ids := tok.Encode(golden.Text, nil)
-		if !slices.Equal(ids, golden.IDs) {
-			t.Errorf("line %d: %q is %v, want %v", n, golden.Text, ids, golden.IDs)
-		}
-		if got := tok.Decode(ids); got != golden.Decoded {
-			t.Errorf("line %d: decoded %q, want %q", n, got, golden.Decoded)
-		}
-		if got := tok.DecodeText(ids); got != golden.DecodedSkip {
-			t.Errorf("line %d: decoded without special tokens %q, want %q", n, got, golden.DecodedSkip)
-		}
-	}
-	if eos, ok := tok.EOS(); !ok || eos != 50256 {
-		t.Errorf("end of text is %d, %v; want 50256", eos, ok)
-	}
-	if err := lines.Err(); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // Text made of what the expression cares about.
@@ -146,18 +95,6 @@ func TestDecodeGivesBackEveryByte(t *testing.T) {
 	}
 }
 
-func FuzzEncode(f *testing.F) {
-	tok := small(f)
-	for _, text := range hard {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		if got := tok.Decode(tok.Encode(text, nil)); got != text {
-			t.Errorf("%q comes back as %q", text, got)
-		}
-	})
-}
-
 func TestEncodeAppendsAndDecodeSkips(t *testing.T) {
 	tok := small(t)
 	eos, ok := tok.EOS()
@@ -207,46 +144,6 @@ func TestManyEncodeAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-}
-
-func TestAddedTokensAreFoundInText(t *testing.T) {
-	early := newMatcher([]addedToken{
-		{id: 1, text: "<a>"}, {id: 2, text: "<a><b>"}, {id: 3, text: "<l>", left: true}, {id: 4, text: "<r>", right: true},
-		{id: 5, text: "word", ownWord: true}, {id: 6, text: "日"},
-	})
-	for _, tt := range []struct{ text, want string }{
-		{"", ""},
-		{"plain", "(plain)"},
-		{"<a>", "1"},
-		{"x<a>y", "(x)1(y)"},
-		{"<a><a>", "11"},
-		{"<a><b>", "2"}, // the longest
-		{"<<a>", "(<)1"},
-		{"x  <l>  y", "(x)3(  y)"},
-		{"x  <r>  y", "(x  )4(y)"},
-		{"<r>  <l>", "43"},
-		{"word", "5"},
-		{"a word.", "(a )5(.)"},
-		{"sword word_ words", "(sword word_ words)"},
-		{"日本", "6(本)"},
-	} {
-		var got strings.Builder
-		done := 0
-		flush := func(dst []int32) {
-			for ; done < len(dst); done++ {
-				got.WriteByte(byte('0' + dst[done]))
-			}
-		}
-		dst := early.cut(tt.text, nil, func(s string, dst []int32) []int32 {
-			flush(dst)
-			got.WriteString("(" + s + ")")
-			return dst
-		})
-		flush(dst)
-		if got.String() != tt.want {
-			t.Errorf("%q: %s, want %s", tt.text, got.String(), tt.want)
-		}
-	}
 }
 
 func BenchmarkEncode(b *testing.B) {

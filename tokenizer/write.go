@@ -19,7 +19,7 @@ func (tr *trainer) tokenizer(special []string) (*Tokenizer, error) {
 		return nil, fmt.Errorf("trained tokenizer: %w", err)
 	}
 	if len(special) > 0 {
-		t.eos, _ = t.ID(special[0])
+		t.special["eos_token"], _ = t.ID(special[0])
 	}
 	return t, nil
 }
@@ -38,7 +38,7 @@ func (t *Tokenizer) Write(dir string) error {
 	if !ok {
 		return nil
 	}
-	text, _ := json.Marshal(t.tokens[eos].text)
+	text, _ := json.Marshal(t.Token(eos))
 	config := fmt.Sprintf("{\n  \"eos_token\": %s,\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\"\n}\n", text)
 	if err := renameio.WriteFile(filepath.Join(dir, "tokenizer_config.json"), []byte(config), 0o644); err != nil {
 		return fmt.Errorf("write tokenizer: %w", err)
