@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-
-	"github.com/google/renameio/v2"
 
 	"carillon/checkpoint"
 	"carillon/corpus"
@@ -79,18 +76,7 @@ func fetchData(ctx context.Context, store objstore.Store, hash, dir string) (*Da
 	}
 	defer r.Close()
 	path := filepath.Join(dir, "data.shard")
-	f, err := renameio.NewPendingFile(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Cleanup()
-	if _, err := io.Copy(f, r); err != nil {
-		return nil, err
-	}
-	if err := f.CloseAtomicallyReplace(); err != nil {
-		return nil, err
-	}
-	s, err := shard.Open(path)
+	s, err := shard.Receive(path, hash, r)
 	if err != nil {
 		return nil, err
 	}

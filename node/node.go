@@ -23,7 +23,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -174,41 +173,30 @@ func (n *node) await(ctx context.Context, enough func(wire.JobInfo) bool) (wire.
 	}
 }
 
-// fetchShard gets the shard from the store into the cache, unless it is there,
-// and opens it. Opening checks its hash.
+// fetchShard opens the shard in the cache, and gets it from the store where it is
+// missing or damaged there. What comes is checked before it is kept.
 func (n *node) fetchShard(ctx context.Context, store objstore.Store, hash string) (*shard.Set, error) {
 	if err := os.MkdirAll(n.cfg.Cache, 0o755); err != nil {
 		return nil, err
 	}
 	path := filepath.Join(n.cfg.Cache, hash+".shard")
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		if err := fetchTo(ctx, store, checkpoint.ShardKey(hash), path); err != nil {
-			return nil, fmt.Errorf("fetch shard %.16s from the store: %w", hash, err)
-		}
+	s, err := shard.OpenAs(path, hash)
+	if err == nil {
+		return s, nil
 	}
-	s, err := shard.Open(path)
-	if err == nil && s.Hash().String() != hash {
-		err = fmt.Errorf("%s: its hash is %v; remove the file and start again", path, s.Hash())
+	if !errors.Is(err, os.ErrNotExist) {
+		n.log.Warn("cannot use the shard in the cache; fetching it again", "error", err)
 	}
-	return s, err
-}
-
-func fetchTo(ctx context.Context, store objstore.Store, key, path string) error {
+	key := checkpoint.ShardKey(hash)
 	r, _, err := store.Get(ctx, key, 0, -1)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("fetch shard %.16s from the store: %w", hash, err)
 	}
 	defer r.Close()
-	f, err := os.CreateTemp(filepath.Dir(path), "fetch-*")
-	if err != nil {
-		return err
+	if s, err = shard.Receive(path, hash, r); err != nil {
+		return nil, fmt.Errorf("fetch %s from the store: %w", key, err)
 	}
-	defer os.Remove(f.Name())
-	_, err = io.Copy(f, r)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return s, nil
 }
 
 // lastPatience is how long a node tries to tell the coordinators how it ended.

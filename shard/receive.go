@@ -19,27 +19,13 @@ func Receive(path, hash string, r io.Reader) (*Set, error) {
 	if _, err := io.Copy(f, r); err != nil {
 		return nil, fmt.Errorf("receive shard %s: %w", path, err)
 	}
-	s, err := OpenAs(f.Name(), hash)
+	s, err := mapped(f.File, hash)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("receive shard %s: %w", path, err)
 	}
 	if err := f.CloseAtomicallyReplace(); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("receive shard %s: %w", path, err)
-	}
-	return s, nil
-}
-
-// OpenAs opens the shard at path, whose hash, in hexadecimal, must be the given
-// one.
-func OpenAs(path, hash string) (*Set, error) {
-	s, err := Open(path)
-	if err != nil {
-		return nil, err
-	}
-	if got := s.Hash().String(); got != hash {
-		s.Close()
-		return nil, fmt.Errorf("shard %s: its hash is %s, want %s", path, got, hash)
 	}
 	return s, nil
 }

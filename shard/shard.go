@@ -3,6 +3,7 @@ package shard
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -33,25 +34,41 @@ type class struct {
 
 // Open maps the shard at path into memory and checks it whole: version, hash,
 // and every number in it. Close unmaps it.
-func Open(path string) (*Set, error) {
+func Open(path string) (*Set, error) { return OpenAs(path, "") }
+
+// OpenAs is Open for a shard that must have the given hash, in hexadecimal.
+func OpenAs(path, hash string) (*Set, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("open shard: %w", err)
 	}
 	defer f.Close()
+	s, err := mapped(f, hash)
+	if err != nil {
+		return nil, fmt.Errorf("shard %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// mapped returns the shard that f holds, which may be closed afterwards. hash is
+// its name, "" for any.
+func mapped(f *os.File, hash string) (*Set, error) {
 	if info, err := f.Stat(); err != nil {
-		return nil, fmt.Errorf("open shard: %w", err)
+		return nil, err
 	} else if info.Size() == 0 { // cannot be mapped
-		return nil, fmt.Errorf("shard %s: empty file", path)
+		return nil, errors.New("empty file")
 	}
 	m, err := mmap.Map(f, mmap.RDONLY, 0)
 	if err != nil {
-		return nil, fmt.Errorf("map shard %s: %w", path, err)
+		return nil, fmt.Errorf("map it into memory: %w", err)
 	}
 	s, err := Parse(m)
+	if err == nil && hash != "" && s.hash.String() != hash {
+		err = fmt.Errorf("its hash is %v, want %s", s.hash, hash)
+	}
 	if err != nil {
 		m.Unmap()
-		return nil, fmt.Errorf("shard %s: %w", path, err)
+		return nil, err
 	}
 	s.unmap = m.Unmap
 	return s, nil
