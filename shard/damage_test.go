@@ -148,6 +148,16 @@ func wordsOf(s sample, n int) (words int) {
 	return words
 }
 
+func TestAShardThatIsHeldOutWholeIsRefused(t *testing.T) {
+	data := bytesOf(t, samples()[2])
+	n := binary.LittleEndian.Uint64(data[40:]) + binary.LittleEndian.Uint64(data[48:])
+	binary.LittleEndian.PutUint64(data[40:], 0)
+	binary.LittleEndian.PutUint64(data[48:], n)
+	if _, err := Parse(signed(data)); !errors.Is(err, errNoExamples) {
+		t.Errorf("err = %v; want %v", err, errNoExamples)
+	}
+}
+
 func TestAShardOfVersion1IsRefusedByName(t *testing.T) {
 	old := append([]byte("CARSHARD\x01\x00\x00\x00"), make([]byte, 100)...)
 	path := filepath.Join(t.TempDir(), "old.shard")
