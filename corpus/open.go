@@ -135,7 +135,7 @@ func folderFiles(d job.Dataset) ([]dataFile, error) {
 	switch train, other := parts(names); {
 	case len(names) == 0:
 		return nil, fmt.Errorf("a folder without data files: want files that end in %s, also .gz or .zst", strings.Join(endings(d.DsType), ", "))
-	case len(formats) > 1:
+	case len(formats) > 1 && d.DsType == "":
 		return nil, fmt.Errorf("a folder with files of several formats, %s: name one in ds_type, or give a pattern such as %s", strings.Join(formats, ", "), filepath.Join(d.Path, "*"+filepath.Ext(names[0])))
 	case train != "" && other != "":
 		return nil, fmt.Errorf("a folder with %s beside %s, which do not belong together by their names: give the files, and those to evaluate on under test_datasets", train, other)

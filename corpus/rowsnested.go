@@ -229,7 +229,7 @@ func (n *node) scalar(v parquet.Value) (any, error) {
 				return json.Number(unsigned(v)), nil
 			}
 		case *format.UUIDType:
-			return v.String(), nil
+			return fmt.Sprintf("%x", v.Bytes()), nil
 		}
 	}
 	switch v.Kind() {
