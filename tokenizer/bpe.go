@@ -5,19 +5,13 @@ import (
 	"sync"
 )
 
-// pair is two neighbouring tokens.
-type pair struct{ left, right int32 }
-
-// merge is what a pair becomes, and when: the lowest rank first.
-type merge struct{ rank, id int32 }
-
 // byteBPE is byte-level BPE: a word's bytes are tokens to start with, and the
 // pair of neighbours that stands first in the list of merges is joined until
 // none is left.
 type byteBPE struct {
 	ids    map[string]int32 // by the bytes that the token stands for
 	bytes  [256]int32       // the id of each single byte
-	merges map[pair]merge
+	merges *mergeTable
 	wholes bool // a word that is a token is not merged (ignore_merges)
 }
 
@@ -33,7 +27,7 @@ func newByteBPE(f *fileModel) (*byteBPE, error) {
 	case orEmpty(f.EndOfWordSuffix) != "":
 		return nil, fmt.Errorf(`model option "end_of_word_suffix" %q is not supported with ByteLevel`, *f.EndOfWordSuffix)
 	}
-	m := &byteBPE{ids: make(map[string]int32, len(f.Vocab.ids)), merges: make(map[pair]merge, len(f.Merges)), wholes: f.IgnoreMerges}
+	m := &byteBPE{ids: make(map[string]int32, len(f.Vocab.ids)), merges: newMergeTable(len(f.Merges)), wholes: f.IgnoreMerges}
 	for name, id := range f.Vocab.ids {
 		if text, err := fromAlphabet(name); err == nil {
 			m.ids[text] = int32(id)
@@ -55,7 +49,7 @@ func (m *byteBPE) setMerges(f *fileModel) error {
 		if err != nil {
 			return err
 		}
-		m.merges[pair{ids[0], ids[1]}] = merge{int32(rank), ids[2]}
+		m.merges.put(pair{ids[0], ids[1]}, merge{int32(rank), ids[2]})
 	}
 	return nil
 }
@@ -90,7 +84,7 @@ func (m *byteBPE) encode(word string, dst []int32) []int32 {
 // of a megabyte costs n log n. A joined token takes the left one's place; an
 // entry of the heap whose tokens have changed since is passed over.
 type chain struct {
-	merges  map[pair]merge
+	merges  *mergeTable
 	links   []link
 	waiting candidates
 }
@@ -98,7 +92,7 @@ type chain struct {
 // chains keeps the memory of chains that are done.
 var chains = sync.Pool{New: func() any { return new(chain) }}
 
-func newChain(merges map[pair]merge) *chain {
+func newChain(merges *mergeTable) *chain {
 	w := chains.Get().(*chain)
 	*w = chain{merges, w.links[:0], w.waiting[:0]}
 	return w
@@ -154,7 +148,7 @@ func (w *chain) offer(place int32) {
 		return
 	}
 	p := pair{w.links[place].id, w.links[w.links[place].right].id}
-	if m, ok := w.merges[p]; ok {
+	if m, ok := w.merges.get(p); ok {
 		w.waiting.push(candidate{int64(m.rank)<<32 | int64(place), p, m.id})
 	}
 }

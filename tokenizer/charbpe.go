@@ -13,7 +13,7 @@ import (
 // (fuse_unk), or else nothing.
 type charBPE struct {
 	ids     map[string]int
-	merges  map[pair]merge
+	merges  *mergeTable
 	bytes   []int32 // by byte, or none; nil without byte_fallback
 	unknown int32   // or none
 	fuse    bool
@@ -29,7 +29,7 @@ const spaceMark = "▁"
 func newCharBPE(f *fileModel) (model, error) {
 	m := &charBPE{
 		ids:    f.Vocab.ids,
-		merges: make(map[pair]merge, len(f.Merges)),
+		merges: newMergeTable(len(f.Merges)),
 		fuse:   f.FuseUnk,
 		wholes: f.IgnoreMerges,
 		goesOn: orEmpty(f.ContinuingSubwordPrefix),
@@ -91,7 +91,7 @@ func (m *charBPE) setMerges(list []fileMerge) error {
 			}
 			ids[i] = int32(id)
 		}
-		m.merges[pair{ids[0], ids[1]}] = merge{int32(rank), ids[2]}
+		m.merges.put(pair{ids[0], ids[1]}, merge{int32(rank), ids[2]})
 	}
 	return nil
 }

@@ -241,6 +241,27 @@ func TestTrieFindsWhatAMapHolds(t *testing.T) {
 	})
 }
 
+func TestAMergeTableHoldsWhatAMapHolds(t *testing.T) {
+	ids := rapid.Custom(func(t *rapid.T) pair {
+		id := rapid.Int32Range(0, 30)
+		return pair{id.Draw(t, "left"), id.Draw(t, "right")}
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		pairs := rapid.SliceOf(ids).Draw(t, "pairs")
+		table, want := newMergeTable(len(pairs)), map[pair]merge{}
+		for i, p := range pairs {
+			want[p] = merge{int32(i), int32(i + 1)}
+			table.put(p, want[p])
+		}
+		for _, p := range append(pairs, ids.Draw(t, "another")) {
+			got, ok := table.get(p)
+			if w, have := want[p]; ok != have || ok && got != w {
+				t.Fatalf("%v is %v, %v; want %v, %v", p, got, ok, w, have)
+			}
+		}
+	})
+}
+
 func TestScoresAreRoundedAsTheLibraryDoes(t *testing.T) {
 	for _, tt := range []struct {
 		text string

@@ -91,6 +91,51 @@ func TestSentencePieceIsItsTokenizerJSON(t *testing.T) {
 	}
 }
 
+// A directory that holds nothing but the model gives the same ids, and knows
+// the token that ends a text.
+func TestGoldensOfASentencePieceModelAlone(t *testing.T) {
+	for _, tt := range []struct{ name, path, as, eos string }{
+		{"llama2", "../../shared/data/tokenizers/llama2/tokenizer.model", "tokenizer.model", "</s>"},
+		{"t5", "testdata/t5/spiece.model", "spiece.model", "</s>"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			model, err := os.ReadFile(tt.path)
+			if err != nil {
+				t.Skipf("the model is not here (%v); it is not part of the repository", err)
+			}
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, tt.as), model, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			tok, err := Open(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if eos, ok := tok.EOS(); !ok || tok.Token(eos) != tt.eos {
+				t.Errorf("end of text is %d, %v; want that of %s", eos, ok, tt.eos)
+			}
+			for _, g := range readLines[golden](t, filepath.Join(fixtureDir(tt.name), "goldens.jsonl")) {
+				ids := tok.Encode(g.Text, nil)
+				if special := tok.Single(ids, nil); !slices.Equal(ids, g.IDs) || !slices.Equal(special, g.IDsSpecial) {
+					t.Errorf("%q: ids %v, with special tokens %v; want %v, %v", g.Text, ids, special, g.IDs, g.IDsSpecial)
+				}
+				if got, skip := tok.Decode(g.IDsSpecial), tok.DecodeText(g.IDsSpecial); got != g.Decoded || skip != g.DecodedSkip {
+					t.Errorf("%q: decoded %q and %q, want %q and %q", g.Text, got, skip, g.Decoded, g.DecodedSkip)
+				}
+			}
+			for _, row := range readLines[struct {
+				Text  string  `json:"text"`
+				IDs   []int32 `json:"ids"`
+				Equal bool    `json:"equal"` // to what the library gives
+			}](t, filepath.Join(fixtureDir(tt.name), "sentencepiece.jsonl")) {
+				if got := tok.Encode(row.Text, nil); row.Equal && !slices.Equal(got, row.IDs) {
+					t.Errorf("%q: ids %v, SentencePiece's own %v", row.Text, got, row.IDs)
+				}
+			}
+		})
+	}
+}
+
 // spBuild is a model file to be made, by the numbers of its fields.
 type spBuild struct {
 	pieces              []spPiece

@@ -62,7 +62,7 @@ func textbook(t *byteBPE, word string) []int32 {
 	for {
 		at, best := -1, merge{}
 		for i := 1; i < len(ids); i++ {
-			if m, ok := t.merges[pair{ids[i-1], ids[i]}]; ok && (at < 0 || m.rank < best.rank) {
+			if m, ok := t.merges.get(pair{ids[i-1], ids[i]}); ok && (at < 0 || m.rank < best.rank) {
 				at, best = i-1, m
 			}
 		}
