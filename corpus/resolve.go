@@ -33,6 +33,22 @@ var tasksOf = map[string]string{
 // fits what it says. What it returns comes out as it is when it is resolved
 // again.
 func (r *Reading) Resolve(spec job.Spec, encoderDecoder bool) (job.Spec, error) {
+	spec, err := r.resolveTask(spec, encoderDecoder)
+	switch {
+	case err != nil:
+		return spec, err
+	case spec.TaskType == job.SeqCls:
+		return r.classes(spec)
+	case spec.Balance != "" && spec.Balance != "none":
+		return spec, fmt.Errorf("balance: %s; the data is for %s, which has no classes", spec.Balance, spec.TaskType)
+	case len(spec.Labels) > 0 || len(spec.ClassWeights) > 0:
+		return spec, fmt.Errorf("labels and class_weights are for classification; the data is for %s", spec.TaskType)
+	}
+	return spec, nil
+}
+
+// resolveTask fills in what follows from the task alone.
+func (r *Reading) resolveTask(spec job.Spec, encoderDecoder bool) (job.Spec, error) {
 	task, err := r.task(encoderDecoder)
 	switch {
 	case err != nil:
@@ -45,15 +61,6 @@ func (r *Reading) Resolve(spec job.Spec, encoderDecoder bool) (job.Spec, error) 
 		return spec, fmt.Errorf("max_target_length: %d; only %s has targets of their own length, and the data is for %s", spec.MaxTargetLength, job.Seq2SeqLM, task)
 	}
 	spec.SetTask(task)
-	if task == job.SeqCls {
-		return r.classes(spec)
-	}
-	switch {
-	case spec.Balance != "" && spec.Balance != "none":
-		return spec, fmt.Errorf("balance: %s; the data is for %s, which has no classes", spec.Balance, task)
-	case len(spec.Labels) > 0 || len(spec.ClassWeights) > 0:
-		return spec, fmt.Errorf("labels and class_weights are for classification; the data is for %s", task)
-	}
 	return spec, nil
 }
 

@@ -100,10 +100,11 @@ const (
 // run is a job being run.
 type run struct {
 	Config
-	dir   string // absolute OutputDir
-	base  model.Facts
-	store objstore.Store
-	began time.Time
+	dir     string // absolute OutputDir
+	base    model.Facts
+	reading *corpus.Reading // the data, where it had to be read before anything starts
+	store   objstore.Store
+	began   time.Time
 	*fleet
 }
 
@@ -137,14 +138,17 @@ func (r *run) check(ctx context.Context) (err error) {
 	if err := checkDrills(r.Spec, r.Drills); err != nil {
 		return err
 	}
+	if _, err := os.Stat(filepath.Join(r.dir, StoreDir)); r.Resume && err != nil {
+		return fmt.Errorf("%s: there is no run to resume here: start one without --resume, or name its output directory with --out", r.dir)
+	}
+	if err := r.resolve(ctx); err != nil {
+		return err
+	}
 	if r.base, err = model.Inspect(ctx, r.Spec); err != nil {
 		return err
 	}
 	if _, err := openTokenizer(r.Spec, r.base); err != nil {
 		return err
-	}
-	if _, err := os.Stat(filepath.Join(r.dir, StoreDir)); r.Resume && err != nil {
-		return fmt.Errorf("%s: there is no run to resume here: start one without --resume, or name its output directory with --out", r.dir)
 	}
 	if spare := r.Spec.Nodes - r.Spec.Lanes; spare > 0 {
 		r.View.Note(fmt.Sprintf("%d nodes for %d lanes: %d will be warm spares, which take over when another is lost", r.Spec.Nodes, r.Spec.Lanes, spare))
@@ -288,7 +292,7 @@ func (r *run) failed(ctx context.Context, c *wire.Control) error {
 // prepare makes the data set if there is none yet, and fills in what follows from it.
 func (r *run) prepare(ctx context.Context, info *wire.JobInfo) error {
 	if r.Data == nil {
-		d, err := prepare(ctx, r.Spec, r.base, r.dir, corpus.Progress(r.View.Progress))
+		d, err := prepare(ctx, r.Spec, r.base, r.reading, r.dir, corpus.Progress(r.View.Progress))
 		if err != nil {
 			return err
 		}

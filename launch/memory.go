@@ -30,12 +30,16 @@ func predict(spec job.Spec, nodes int, f model.Facts) Need {
 	// What the backward pass needs of each layer is about 16 widths a token and
 	// twice the attention weights; of the head, the logits and their gradients.
 	layer := tokens * (16*int64(f.Width) + 2*length*int64(f.Heads))
+	head := 3 * tokens * int64(f.Vocab)
+	if spec.TaskType == job.SeqCls || spec.TaskType == job.Regression {
+		head = 0 // a few numbers a row
+	}
 	return Need{
 		Nodes:   nodes,
 		Process: processBytes,
 		Base:    4 * int64(f.Parameters),
 		Vectors: 4 * int64(f.TrainableSize) * int64(lanes+6),
-		Graph:   4 * (int64(f.Depth)*layer + 3*tokens*int64(f.Vocab)),
+		Graph:   4 * (int64(f.Depth)*layer + head),
 	}
 }
 

@@ -27,29 +27,39 @@ type Data struct {
 // Prepare reads the data sets of a spec, tokenizes them with the base model's
 // tokenizer, and writes them to dir as one shard.
 func Prepare(ctx context.Context, spec job.Spec, dir string, progress corpus.Progress) (*Data, error) {
+	spec, reading, err := resolve(ctx, spec, progress)
+	if err != nil {
+		return nil, err
+	}
 	base, err := model.Inspect(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
-	return prepare(ctx, spec, base, dir, progress)
+	return prepare(ctx, spec, base, reading, dir, progress)
 }
 
 // prepare is Prepare for a base model that was inspected already: its weights,
-// which may be large, are hashed once.
-func prepare(ctx context.Context, spec job.Spec, base model.Facts, dir string, progress corpus.Progress) (*Data, error) {
+// which may be large, are hashed once. reading may be nil: then the data is read.
+func prepare(ctx context.Context, spec job.Spec, base model.Facts, reading *corpus.Reading, dir string, progress corpus.Progress) (*Data, error) {
 	tok, err := openTokenizer(spec, base)
 	if err != nil {
 		return nil, err
 	}
-	examples, report, err := corpus.Prepare(ctx, spec, tok, base.Context, progress)
-	if err != nil {
-		return nil, err
+	if reading == nil {
+		if reading, err = corpus.Load(ctx, spec, progress); err != nil {
+			return nil, err
+		}
+		// All of it is seen only now: is it what its first rows said?
+		if _, err := reading.Resolve(spec, spec.TaskType == job.Seq2SeqLM); err != nil {
+			return nil, err
+		}
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	d := &Data{Path: filepath.Join(dir, "data.shard"), Train: report.Train, Report: report}
-	d.Hash, err = shard.Build(d.Path, shard.Info{Vocab: base.Vocab, Blank: -1}, examples)
+	d := &Data{Path: filepath.Join(dir, "data.shard")}
+	d.Hash, d.Report, err = reading.Build(ctx, d.Path, spec, corpus.Model{Tokenizer: tok, Vocab: base.Vocab, Context: base.Context}, progress)
+	d.Train = d.Report.Train
 	return d, err
 }
 

@@ -1,0 +1,68 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"carillon/checkpoint"
+	"carillon/corpus"
+	"carillon/job"
+	"carillon/model"
+	"carillon/objstore"
+	"carillon/objstore/dir"
+)
+
+// resolve fills in what the recipe leaves to the data: what the model is to
+// learn, and the classes. A job that is gone on with has them in its checkpoint,
+// and its source is not read again.
+func (r *run) resolve(ctx context.Context) error {
+	if r.Resume {
+		saved, err := r.savedSpec(ctx)
+		if err == nil {
+			r.Spec = r.Spec.ResolvedAs(saved)
+			return nil
+		} else if !errors.Is(err, objstore.ErrNotExist) {
+			return err
+		}
+	}
+	var err error
+	r.Spec, r.reading, err = resolve(ctx, r.Spec, corpus.Progress(r.View.Progress))
+	return err
+}
+
+// resolve reads as little of the data as will do: the first rows, unless there
+// are classes to be counted. reading is nil where not all was read.
+func resolve(ctx context.Context, spec job.Spec, progress corpus.Progress) (job.Spec, *corpus.Reading, error) {
+	apart, err := model.EncoderDecoder(spec.BaseModel)
+	if err != nil {
+		return spec, nil, err
+	}
+	task, err := corpus.Peek(ctx, spec, apart)
+	if err != nil {
+		return spec, nil, err
+	}
+	if task != job.SeqCls {
+		spec.SetTask(task)
+		return spec, nil, nil
+	}
+	reading, err := corpus.Load(ctx, spec, progress)
+	if err != nil {
+		return spec, nil, err
+	}
+	spec, err = reading.Resolve(spec, apart)
+	return spec, reading, err
+}
+
+// savedSpec is the spec of the newest checkpoint in the output directory.
+func (r *run) savedSpec(ctx context.Context) (job.Spec, error) {
+	store, err := dir.Open(filepath.Join(r.dir, StoreDir))
+	if err != nil {
+		return job.Spec{}, err
+	}
+	m, err := checkpoint.Latest(ctx, store, r.Job)
+	if err != nil {
+		return job.Spec{}, err
+	}
+	return job.DecodeSpec(m.Spec)
+}
