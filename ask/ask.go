@@ -25,7 +25,8 @@ type Asker struct {
 
 // Open loads the model directory base ("": where the spec has it) with what spec
 // trains put into it, and the adapter of adapterDir, if that is not empty: then the
-// method is the adapter's. A spec without a method asks the base alone.
+// method is the adapter's, and the task too where the spec names none. A spec
+// without a method asks the base alone.
 func Open(ctx context.Context, be *backend.Backend, base, adapterDir string, spec job.Spec) (*Asker, error) {
 	var tensors []safetensors.Tensor
 	if adapterDir != "" {
@@ -34,6 +35,9 @@ func Open(ctx context.Context, be *backend.Backend, base, adapterDir string, spe
 			return nil, fmt.Errorf("adapter %s: %w", adapterDir, err)
 		}
 		spec.Method, spec.LoRA, tensors = info.Spec.Method, info.Spec.LoRA, ts
+		if spec.TaskType == "" {
+			spec.TaskType, spec.Labels = info.Spec.TaskType, info.Spec.Labels
+		}
 		if base == "" && spec.BaseModel == "" {
 			base = info.Base
 		}

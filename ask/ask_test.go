@@ -49,32 +49,52 @@ func open(t *testing.T, be *backend.Backend, base, adapter string, spec job.Spec
 	return a
 }
 
-// recipe is a job on a file of pairs, two of which are held out.
+// recipe is a job on a file of pairs, three of which are held out.
 func recipe(t *testing.T, base string) job.Spec {
 	t.Helper()
 	var lines strings.Builder
 	for _, word := range []string{"one", "two", "three", "four", "five", "six"} {
 		lines.WriteString(`{"prompt": "ring ` + word + `", "completion": " bells ` + word + `"}` + "\n")
 	}
-	data := filepath.Join(t.TempDir(), "pairs.jsonl")
-	if err := os.WriteFile(data, []byte(lines.String()), 0o644); err != nil {
+	return recipeOf(t, base, lines.String())
+}
+
+// recipeOf is a job on some lines of JSON, three of which are held out.
+func recipeOf(t *testing.T, base, lines string) job.Spec {
+	t.Helper()
+	data := filepath.Join(t.TempDir(), "data.jsonl")
+	if err := os.WriteFile(data, []byte(lines), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	spec, err := job.Parse("tiny.yaml", []byte("base_model: "+base+"\nmethod: lora\ndatasets: [{path: "+data+"}]\nval_set_size: 3\nsequence_len: 48\nmicro_batch_size: 2\nmax_steps: 1\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, spec, err = ask.Read(t.Context(), spec, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return spec
+}
+
+// data is the data set of a recipe in the model's tokens.
+func data(t *testing.T, a *ask.Asker, spec job.Spec) *shard.Set {
+	t.Helper()
+	r, spec, err := ask.Read(t.Context(), spec, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := a.Data(t.Context(), r, spec, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { set.Close() })
+	return set
 }
 
 func heldOut(t *testing.T, a *ask.Asker, spec job.Spec) ask.Loss {
 	t.Helper()
-	set, err := a.Data(t.Context(), spec, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer set.Close()
-	loss, err := a.HeldOut(t.Context(), set, shard.PlanOf(spec), nil)
+	loss, err := a.HeldOut(t.Context(), data(t, a, spec), shard.PlanOf(spec), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,12 +149,7 @@ func TestNothingHeldOutIsAnError(t *testing.T) {
 	spec := recipe(t, base)
 	spec.ValSetSize = 0
 	a := open(t, be, "", "", spec)
-	set, err := a.Data(t.Context(), spec, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer set.Close()
-	if _, err := a.HeldOut(t.Context(), set, shard.PlanOf(spec), nil); !errors.Is(err, ask.ErrNothingHeldOut) {
+	if _, err := a.HeldOut(t.Context(), data(t, a, spec), shard.PlanOf(spec), nil); !errors.Is(err, ask.ErrNothingHeldOut) {
 		t.Errorf("got %v, want %v", err, ask.ErrNothingHeldOut)
 	}
 }

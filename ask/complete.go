@@ -1,14 +1,22 @@
 package ask
 
-import "context"
+import (
+	"context"
+	"fmt"
+
+	"carillon/job"
+)
 
 // Complete continues each prompt greedily by at most maxNew tokens, until the end
 // of text, and returns what was added. Prompts run in batches of 16, all padded
 // alike, so that one program serves them; a context that ends while they run is
-// noticed afterwards.
+// noticed afterwards. A model that tells classes or numbers is refused.
 func (a *Asker) Complete(ctx context.Context, prompts []string, maxNew int) ([]string, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if task := a.session.Task(); task != job.CausalLM {
+		return nil, fmt.Errorf("the model of %s is for task_type %s and does not go on with a text", a.base, task)
 	}
 	ids := make([][]int32, len(prompts))
 	for i, p := range prompts {

@@ -1,5 +1,6 @@
-// Package ask asks models: what is the loss on a job's held-out part, how does a
-// text go on. It takes a base model alone or with what a job trained in it.
+// Package ask asks models: what is the loss on a job's held-out part, how many
+// classes are told right there, how does a text go on. It takes a base model alone
+// or with what a job trained in it.
 //
 // # How
 //

@@ -7,20 +7,27 @@ import (
 	"math"
 
 	"carillon/allreduce"
+	"carillon/job"
 	"carillon/model"
 	"carillon/shard"
 )
 
 // Loss is the loss of many examples.
 type Loss struct {
-	Sum      float64 // nats, over all predicted tokens
-	Tokens   int64   // predicted: learnt, and with a token before them
+	Task     string  // what the model was asked for: a task_type of a recipe
+	Sum      float64 // nats, over all predicted tokens or classes; of a regression, squared errors
+	Tokens   int64   // predicted: learnt, and with a token before them; of a classifier or a regression, the examples
 	Bytes    int64   // of the text that these tokens stand for
 	Examples int64
+	Right    int64 // seq_cls: the examples whose likeliest class is theirs
 }
 
-// Mean returns the loss in nats per token.
+// Mean returns the loss in nats per token or example; of a regression it is the
+// mean squared error.
 func (l Loss) Mean() float64 { return l.Sum / float64(l.Tokens) }
+
+// Accuracy returns the share of the examples whose likeliest class is theirs.
+func (l Loss) Accuracy() float64 { return float64(l.Right) / float64(l.Examples) }
 
 // Perplexity returns e to the mean loss.
 func (l Loss) Perplexity() float64 { return math.Exp(l.Mean()) }
@@ -35,14 +42,12 @@ var ErrNothingHeldOut = errors.New("nothing is held out: set val_set_size, or he
 // HeldOut returns the loss of a set's held-out part, in the batches of the plan, as
 // a run evaluates it. progress, unless it is nil, hears the batches done.
 func (a *Asker) HeldOut(ctx context.Context, set *shard.Set, plan shard.Plan, progress func(done, total int)) (Loss, error) {
-	if set.Vocab() > a.Config().Vocab {
-		return Loss{}, fmt.Errorf("the data set has a vocabulary of %d, and the model of %d", set.Vocab(), a.Config().Vocab)
-	}
-	if err := set.Check(plan); err != nil {
+	plan.TokenDropout = 0 // for training alone
+	if err := a.fits(set, plan); err != nil {
 		return Loss{}, err
 	}
 	var (
-		loss  Loss
+		loss  = Loss{Task: a.session.Task()}
 		tail  allreduce.Tail
 		batch shard.Batch
 		total = set.EvalBatches(plan)
@@ -67,12 +72,24 @@ func (a *Asker) HeldOut(ctx context.Context, set *shard.Set, plan shard.Plan, pr
 	return loss, nil
 }
 
+// fits says why a set is not one that the model can be asked of.
+func (a *Asker) fits(set *shard.Set, plan shard.Plan) error {
+	if set.Vocab() > a.Config().Vocab {
+		return fmt.Errorf("the data set has a vocabulary of %d, and the model of %d", set.Vocab(), a.Config().Vocab)
+	}
+	if task := set.Info().Task.String(); task != a.session.Task() {
+		return fmt.Errorf("the data set is for task_type %s, and the model is for %s", task, a.session.Task())
+	}
+	return set.Check(plan)
+}
+
 // addBatch runs one batch and counts it.
 func (a *Asker) addBatch(b *shard.Batch, tail *allreduce.Tail, loss *Loss) error {
 	if b.Real == 0 {
 		return nil
 	}
-	sum, err := a.session.Loss(model.Input{Rows: b.Rows, Len: b.Len, Tokens: b.Tokens, Labels: b.Labels, Mask: b.Mask})
+	in := model.Input{Rows: b.Rows, Len: b.Len, Tokens: b.Tokens, Labels: b.Labels, Mask: b.Mask, Targets: b.Targets}
+	sum, right, err := a.lossOf(in)
 	if err != nil {
 		return err
 	}
@@ -83,7 +100,38 @@ func (a *Asker) addBatch(b *shard.Batch, tail *allreduce.Tail, loss *Loss) error
 	loss.Tokens += b.Predicted()
 	loss.Bytes += a.predictedBytes(b)
 	loss.Examples += int64(b.Real)
+	loss.Right += right
 	return nil
+}
+
+// lossOf runs one batch: its loss, and a classifier's right answers.
+func (a *Asker) lossOf(in model.Input) (sum float32, right int64, err error) {
+	if a.session.Task() != job.SeqCls {
+		sum, err = a.session.Loss(in)
+		return sum, 0, err
+	}
+	sum, outputs, err := a.session.Outputs(in)
+	if err != nil {
+		return 0, 0, err
+	}
+	classes := len(outputs) / in.Rows
+	for r, class := range in.Targets {
+		if class != shard.Ignore && largest(outputs[r*classes:][:classes]) == int(class) {
+			right++
+		}
+	}
+	return sum, right, nil
+}
+
+// largest returns the first index of the largest number.
+func largest(x []float32) int {
+	best := 0
+	for i, v := range x {
+		if v > x[best] {
+			best = i
+		}
+	}
+	return best
 }
 
 // predictedBytes returns how many bytes of text the batch's predicted tokens are.

@@ -84,6 +84,27 @@ func Adapter(be *backend.Backend, base, dir string) error {
 	return err
 }
 
+// Classifier makes dir what a spec's method (lora or full) trains in the model in
+// base for its task, before the first step, with a head of zeros: it takes every
+// text for class 0, or for the number 0.
+func Classifier(be *backend.Backend, base, dir string, spec job.Spec) error {
+	tensors, err := tensorsOf(be, base, model.Options{}, spec)
+	if err != nil {
+		return err
+	}
+	for _, t := range tensors {
+		if strings.HasSuffix(t.Name, "score.weight") {
+			clear(t.Data)
+		}
+	}
+	if spec.Method == "full" {
+		_, err = export.Full(dir, base, spec, tensors)
+	} else {
+		_, err = export.Adapter(dir, export.AdapterInfo{Base: base, Spec: spec, FanInFanOut: true}, tensors)
+	}
+	return err
+}
+
 // tensorsOf returns what a method trains in a model, as it is before the first step.
 func tensorsOf(be *backend.Backend, dir string, opts model.Options, spec job.Spec) ([]safetensors.Tensor, error) {
 	m, err := model.Load(be, dir, opts)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -27,8 +26,9 @@ func evalCommand() *cobra.Command {
 		Short: "Computes a model's loss on what a recipe holds out",
 		Long: `Computes a model's loss on what a recipe holds out (eval_examples of it), as a run
 of the recipe does, to the last digit: nats per token, perplexity, and bits per byte
-of the predicted text. The model is the recipe's base_model or --base, with what
---adapter holds in it.`,
+of the predicted text; for classes the loss in nats per example and the share of
+right answers, for numbers the mean squared error. The model is the recipe's
+base_model or --base, with what --adapter holds in it.`,
 		Example: `  carillon eval recipes/demo.yaml --adapter out/demo/adapter`,
 		Args:    arguments(1, 1, "RECIPE"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
@@ -50,6 +50,10 @@ func (f evalFlags) run(cmd *cobra.Command, recipe string) error {
 		// A model that is named is asked as it is, also with the recipe that made it.
 		spec.BaseModel, spec.ReinitWeights = f.base, false
 	}
+	data, spec, err := ask.Read(cmd.Context(), spec, nil)
+	if err != nil {
+		return err
+	}
 	be, err := openBackend(cmd, f.backend, spec.CPUThreads)
 	if err != nil {
 		return err
@@ -60,33 +64,41 @@ func (f evalFlags) run(cmd *cobra.Command, recipe string) error {
 		return err
 	}
 	defer a.Close()
-	loss, err := heldOut(cmd.Context(), a, spec)
+	set, err := a.Data(cmd.Context(), data, spec, nil)
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	loss, err := a.HeldOut(cmd.Context(), set, shard.PlanOf(spec), nil)
 	if err != nil {
 		return err
 	}
 	return f.print(cmd, loss)
 }
 
-// heldOut computes the loss on what the spec holds out.
-func heldOut(ctx context.Context, a *ask.Asker, spec job.Spec) (ask.Loss, error) {
-	set, err := a.Data(ctx, spec, nil)
-	if err != nil {
-		return ask.Loss{}, err
+func (f evalFlags) print(cmd *cobra.Command, l ask.Loss) error {
+	line, facts := result(l)
+	if f.json {
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(facts)
 	}
-	defer set.Close()
-	return a.HeldOut(ctx, set, shard.PlanOf(spec), nil)
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), line)
+	return err
 }
 
-func (f evalFlags) print(cmd *cobra.Command, l ask.Loss) error {
-	if f.json {
-		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{
-			"held_out_loss": l.Mean(), "perplexity": l.Perplexity(), "bits_per_byte": l.BitsPerByte(),
-			"examples": l.Examples, "tokens": l.Tokens, "bytes": l.Bytes,
-		})
+// result says a loss in words, and in numbers by name.
+func result(l ask.Loss) (line string, facts map[string]any) {
+	facts = map[string]any{"held_out_loss": l.Mean(), "examples": l.Examples}
+	switch l.Task {
+	case job.SeqCls:
+		facts["accuracy"], facts["right"] = l.Accuracy(), l.Right
+		return fmt.Sprintf("held-out loss %.4f nats per example, accuracy %.4f (%d of %d right)", l.Mean(), l.Accuracy(), l.Right, l.Examples), facts
+	case job.Regression:
+		facts["mean_squared_error"] = l.Mean()
+		return fmt.Sprintf("mean squared error %.6g on what is held out (%d examples)", l.Mean(), l.Examples), facts
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "held-out loss %.4f nats per token, perplexity %.2f, %.4f bits per byte (%d examples, %d tokens, %d bytes)\n",
-		l.Mean(), l.Perplexity(), l.BitsPerByte(), l.Examples, l.Tokens, l.Bytes)
-	return err
+	facts["perplexity"], facts["bits_per_byte"], facts["tokens"], facts["bytes"] = l.Perplexity(), l.BitsPerByte(), l.Tokens, l.Bytes
+	return fmt.Sprintf("held-out loss %.4f nats per token, perplexity %.2f, %.4f bits per byte (%d examples, %d tokens, %d bytes)",
+		l.Mean(), l.Perplexity(), l.BitsPerByte(), l.Examples, l.Tokens, l.Bytes), facts
 }
 
 // setFlag adds --set to a verb that reads a recipe.
