@@ -154,7 +154,7 @@ func (r Report) tooLong() string {
 	if r.Dropped+r.Truncated == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d examples left out, %d cut to sequence_len %d; the longest had %d tokens", r.Dropped, r.Truncated, r.SequenceLen, r.LongestLeftOut)
+	return fmt.Sprintf("%s left out, %d cut to sequence_len %d; the longest had %d tokens", counted(r.Dropped, "example"), r.Truncated, r.SequenceLen, r.LongestLeftOut)
 }
 
 func (r Report) rows() string {
@@ -184,7 +184,7 @@ func (s Source) String() string {
 		what string
 	}{
 		{s.Groups, "packages"}, {s.HeldOut, "held out"}, {s.Duplicates, "duplicates left out"},
-		{s.Deprecated, "deprecated left out"}, {s.Undescribed, "without a comment left out"}, {s.BadRows, "bad rows skipped"},
+		{s.Deprecated, "deprecated left out"}, {s.Undescribed, "without a comment left out"}, {s.BadRows, "bad, skipped"},
 	} {
 		if count.n > 0 {
 			fmt.Fprintf(&b, ", %d %s", count.n, count.what)

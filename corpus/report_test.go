@@ -18,7 +18,7 @@ func TestReportReadsInAGlance(t *testing.T) {
 		Truncated: 12, LongestLeftOut: 44, Slots: 1600, Duplicates: 4, Overlap: 1,
 		Labels: []LabelCount{{"bad", 46, 9}, {"good", 4, 1}},
 	}
-	want := `train.csv: 61 examples of type classification (guessed), 2 bad rows skipped
+	want := `train.csv: 61 examples of type classification (guessed), 2 bad, skipped
   skipped train.csv:9: no field "label"
 go:std (go1.26.8): 1 example of type prompt_completion, 3 packages
 training    50 examples, 400 tokens; half have up to 7 tokens, 95 % up to 20, the longest 32
