@@ -49,8 +49,8 @@
 // # Failure
 //
 // Whatever cannot be read as the recipe says is one error that names file,
-// line and field; so is an example with nothing to learn. With on_bad_row: skip
-// the Report counts them. What is left out on purpose (too long, duplicates) is
+// line and field; so is an example with nothing to learn, or one that its chat
+// template refuses. With on_bad_row: skip the Report counts them. What is left out on purpose (too long, duplicates) is
 // counted, too. Nothing is skipped silently.
 //
 // # Who decides

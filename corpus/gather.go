@@ -41,8 +41,10 @@ func (c *gatherer) add(x Example, d made) {
 	case d.fate == tooLong:
 		r.Dropped++
 		return
-	case d.fate == unlearnt:
-		r.Unlearnt++
+	case d.fate == unusable:
+		if r.Unusable++; r.Unusable == 1 {
+			r.FirstUnusable = d.why.Error()
+		}
 		return
 	case d.fate == cut:
 		r.Truncated++

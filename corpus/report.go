@@ -23,17 +23,18 @@ type Report struct {
 	HeldOutExamples  int
 	Tokens           int // of the training examples
 	HeldOutTokens    int
-	Learnt           int // tokens of the training examples that are learnt; of targets, if they stand apart
-	P50, P95         int // lengths that 50 and 95 of 100 training examples do not exceed, in tokens
-	Longest          int // tokens of the longest training example
-	LongestTarget    int // tokens of the longest target kept, where targets stand apart
-	Dropped          int // examples longer than sequence_len, left out
-	Truncated        int // examples longer than sequence_len, cut
-	LongestLeftOut   int // tokens of the longest example that was dropped or cut
-	Unlearnt         int // examples of which nothing would be learnt, left out
-	EmptyCompletions int // training examples that teach to say nothing
-	Slots            int // tokens that the training rows take with their padding
-	TextBytes        int // bytes of the training text, for bits per byte
+	Learnt           int    // tokens of the training examples that are learnt; of targets, if they stand apart
+	P50, P95         int    // lengths that 50 and 95 of 100 training examples do not exceed, in tokens
+	Longest          int    // tokens of the longest training example
+	LongestTarget    int    // tokens of the longest target kept, where targets stand apart
+	Dropped          int    // examples longer than sequence_len, left out
+	Truncated        int    // examples longer than sequence_len, cut
+	LongestLeftOut   int    // tokens of the longest example that was dropped or cut
+	Unusable         int    // examples that have nothing to learn, or that the chat template refuses, left out
+	FirstUnusable    string // what was wrong with the first of them
+	EmptyCompletions int    // training examples that teach to say nothing
+	Slots            int    // tokens that the training rows take with their padding
+	TextBytes        int    // bytes of the training text, for bits per byte
 	HeldOutTextBytes int
 
 	Duplicates       int // examples that repeat an earlier one of the same part
@@ -99,7 +100,7 @@ func (r Report) lines() [][2]string {
 		{"labels", r.labels()},
 		{"values", r.values()},
 		{"too long", r.tooLong()},
-		{"unlearnt", some(r.Unlearnt, "example", "with nothing to learn, left out")},
+		{"unusable", some(r.Unusable, "example", "left out; the first: "+r.FirstUnusable)},
 		{"duplicates", some(r.Duplicates, "example", "like an earlier one, "+fate(r.DuplicatesLeft))},
 		{"overlap", some(r.Overlap, "training example", "with the input of a held-out one, "+fate(r.OverlapLeft))},
 		{"rows", r.rows()},
@@ -129,6 +130,15 @@ func (r Report) heldOut() string {
 		return fmt.Sprintf("%s of %s%s", counted(r.HeldOut, "pack"), counted(r.HeldOutExamples, "example"), tokens(r.HeldOutTokens))
 	}
 	return counted(r.HeldOutExamples, "example") + tokens(r.HeldOutTokens)
+}
+
+// losses says where all examples have gone, where none is left.
+func (r Report) losses() string {
+	text := fmt.Sprintf("%d held out, %d longer than sequence_len %d, %d unusable", r.HeldOutExamples, r.Dropped, r.SequenceLen, r.Unusable)
+	if r.Unusable > 0 {
+		text += ", the first: " + r.FirstUnusable
+	}
+	return text
 }
 
 func (r Report) labels() string {

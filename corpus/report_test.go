@@ -38,10 +38,10 @@ warning     more than half of what is computed is padding: consider length_bucke
 }
 
 func TestReportOfTexts(t *testing.T) {
-	r := Report{Task: job.CausalLM, Method: "full", SequenceLen: 8, Train: 2, Examples: 5, Tokens: 15, Learnt: 9, P50: 3, P95: 4, Longest: 4, Slots: 16, EmptyCompletions: 1, Unlearnt: 2}
+	r := Report{Task: job.CausalLM, Method: "full", SequenceLen: 8, Train: 2, Examples: 5, Tokens: 15, Learnt: 9, P50: 3, P95: 4, Longest: 4, Slots: 16, EmptyCompletions: 1, Unusable: 2, FirstUnusable: "x:1: why"}
 	want := `training  5 examples, 15 tokens, 60.0 % of them learnt; half have up to 3 tokens, 95 % up to 4, the longest 4
 held out  none
-unlearnt  2 examples with nothing to learn, left out
+unusable  2 examples left out; the first: x:1: why
 rows      2 packs of 5 examples; 93.8 % of what is computed is text, the rest padding
 warning   5 examples for method full, which wants 1000 or more: watch the held-out loss
 warning   1 completion without a word: the model learns to say nothing

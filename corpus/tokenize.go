@@ -19,7 +19,8 @@ var ErrEmpty = errors.New("no training example is left")
 // Tokenize makes the rows of the shard, and completes the report. spec is a
 // resolved one; limit is the most tokens that the base model takes, 0 if that is
 // not known. Rows keep the order of the data; texts come after everything else,
-// put end to end in order and cut into pieces of sequence_len.
+// put end to end in order and cut into pieces of sequence_len. With sample_packing
+// every example, each text too, is part of a pack.
 func (r *Reading) Tokenize(ctx context.Context, spec job.Spec, tok *tokenizer.Tokenizer, limit int, progress Progress) ([]shard.Example, Report, error) {
 	rows, report, err := r.rows(ctx, spec, tok, limit, progress)
 	if err != nil {
@@ -48,8 +49,7 @@ func (r *Reading) rows(ctx context.Context, spec job.Spec, tok *tokenizer.Tokeni
 	}
 	rows, report := c.finish()
 	if report.Train == 0 {
-		return nil, report, fmt.Errorf("%w: %d examples read, %d held out, %d longer than sequence_len %d, %d with nothing to learn",
-			ErrEmpty, len(r.examples), report.HeldOutExamples, report.Dropped, spec.SequenceLen, report.Unlearnt)
+		return nil, report, fmt.Errorf("%w: %d examples read, %s", ErrEmpty, len(r.examples), report.losses())
 	}
 	return rows, report, nil
 }
@@ -71,6 +71,7 @@ type made struct {
 	shard.Example
 	full int // its tokens, before any were cut
 	fate fateOf
+	why  error // it is unusable
 }
 
 // fateOf is what becomes of an example.
@@ -80,7 +81,7 @@ const (
 	kept     fateOf = iota
 	cut             // to sequence_len
 	tooLong         // left out
-	unlearnt        // left out
+	unusable        // left out
 )
 
 // newMaker looks at what the examples are, so that what does not fit is found

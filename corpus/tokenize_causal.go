@@ -1,6 +1,7 @@
 package corpus
 
 import (
+	"errors"
 	"fmt"
 
 	"carillon/shard"
@@ -46,7 +47,7 @@ func (m *maker) pair(x Example, prompt string) (made, error) {
 func (m *maker) conversation(x Example) (made, error) {
 	tokens, learnt, err := m.chat.encode(m.tok, x.Messages, m.spec.MaskHistory)
 	if err != nil {
-		return made{}, fmt.Errorf("%s: %w", x.From, err)
+		return m.spoilt(x, err)
 	}
 	labels := append([]int32(nil), tokens...)
 	for i := range labels {
@@ -86,7 +87,7 @@ func (m *maker) fit(x Example, tokens, labels []int32) (made, error) {
 		d.fate = tooLong
 		return d, nil
 	}
-	return m.nothing(x, d, "no token of it is learnt")
+	return m.spoilt(x, errors.New("nothing to learn: no token of it is learnt"))
 }
 
 // asks says whether a model is asked for any of the labels. For the first it
@@ -114,12 +115,12 @@ func (m *maker) excess(x Example, n, most int, key string) (fateOf, error) {
 	return tooLong, fmt.Errorf("excess_length_strategy %q: want drop, truncate or error", m.spec.ExcessLengthStrategy)
 }
 
-// nothing leaves out an example that teaches nothing, where the recipe skips bad
+// spoilt leaves out an example that cannot be used, where the recipe skips bad
 // rows.
-func (m *maker) nothing(x Example, d made, why string) (made, error) {
-	d.fate = unlearnt
+func (m *maker) spoilt(x Example, why error) (made, error) {
+	err := fmt.Errorf("%s: %w", x.From, why)
 	if m.spec.OnBadRow != "skip" {
-		return d, fmt.Errorf("%s: nothing to learn: %s", x.From, why)
+		return made{}, err
 	}
-	return d, nil
+	return made{fate: unusable, why: err}, nil
 }

@@ -1,6 +1,7 @@
 package corpus
 
 import (
+	"errors"
 	"fmt"
 	"math"
 )
@@ -22,7 +23,7 @@ func (m *maker) judged(x Example) (made, error) {
 		a, b = a[:na], b[:nb]
 	}
 	if len(a)+len(b) == 0 {
-		return m.nothing(x, d, "its text has no token")
+		return m.spoilt(x, errors.New("nothing to learn from: its text has no token"))
 	}
 	var second int
 	if d.Tokens, second = f.put(a, b); len(b) > 0 && second > 0 {

@@ -146,7 +146,7 @@ func TestTokenizeRefuses(t *testing.T) {
 		{bytewise(t, end), one, job.Spec{SequenceLen: 4}, 0, "1 longer than sequence_len 4"},
 		{bytewise(t, end), apart(text("abcd")), job.Spec{SequenceLen: 4}, 0, "1 examples read, 1 held out"},
 		{bytewise(t, end), completion("", ""), job.Spec{SequenceLen: 4}, 0, "x.jsonl:7: nothing to learn"},
-		{bytewise(t, end), completion("", ""), job.Spec{SequenceLen: 4, OnBadRow: "skip"}, 0, "1 with nothing to learn"},
+		{bytewise(t, end), completion("", ""), job.Spec{SequenceLen: 4, OnBadRow: "skip"}, 0, "1 unusable"},
 	} {
 		r := &Reading{examples: []Example{tt.x}}
 		spec, err := r.Resolve(tt.spec, false)
