@@ -61,12 +61,19 @@ func localFiles(d job.Dataset) ([]dataFile, error) {
 		return []dataFile{localFile(filepath.Dir(d.Path), d.Path)}, nil
 	case strings.ContainsAny(d.Path, "*?["):
 		return matchingFiles(d.Path)
-	case !errors.Is(err, fs.ErrNotExist):
-		return nil, err
-	case looksLikeHub(d.Path):
-		return nil, fmt.Errorf("%w here; a data set of the hub is not fetched by its name yet: %s", fs.ErrNotExist, downloadFirst)
+	case errors.Is(err, fs.ErrNotExist) && looksLikeHub(d.Path):
+		return nil, fmt.Errorf("%w; a data set of the hub is not fetched by its name yet: %s", withoutPath(err), downloadFirst)
 	}
-	return nil, fs.ErrNotExist
+	return nil, withoutPath(err)
+}
+
+// withoutPath returns what is wrong with a path that the error's reader knows.
+func withoutPath(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
 }
 
 // localFile names a file by its path below root.
@@ -98,7 +105,7 @@ func matchingFiles(pattern string) ([]dataFile, error) {
 		paths = slices.DeleteFunc(paths, func(p string) bool { return strings.HasPrefix(filepath.Base(p), ".") })
 	}
 	if len(paths) == 0 {
-		return nil, fmt.Errorf("no file matches the pattern: %w", fs.ErrNotExist)
+		return nil, errors.New("no file matches this pattern")
 	}
 	slices.Sort(paths)
 	root := filepath.Dir(pattern[:strings.IndexAny(pattern, "*?[")+1])

@@ -39,7 +39,7 @@ func TestFilesOfADataSet(t *testing.T) {
 		{[]string{"b.jsonl", "a.jsonl.gz", "c.csv", ".a.jsonl"}, "*.jsonl*", "", "a.jsonl.gz b.jsonl", ""},
 		{[]string{"b10.jsonl", "b9.jsonl", "a.jsonl"}, "b?*.jsonl", "", "b10.jsonl b9.jsonl", ""},
 		{[]string{"x/1.jsonl", "y/1.jsonl", "z/2.jsonl"}, "[xy]/*.jsonl", "", "x/1.jsonl y/1.jsonl", ""},
-		{[]string{"a.jsonl"}, "*.csv", "", "", "no file matches the pattern: file does not exist"},
+		{[]string{"a.jsonl"}, "*.csv", "", "", "no file matches this pattern"},
 		{[]string{"a.jsonl"}, "**/*.jsonl", "", "", "** is not read: want one * for each folder on the way"},
 		{[]string{"a.jsonl"}, "[a.jsonl", "", "", "syntax error in pattern"},
 		{[]string{"x/a.jsonl", "b.jsonl"}, "*", "", "", "which is a folder: want one that matches files alone"},
@@ -85,11 +85,11 @@ func TestPathsThatAreNoFiles(t *testing.T) {
 		{"https://example.com/x.jsonl", "https:// is not read: download the file and give its path", false},
 		{"file:///x.jsonl", "file:// is not needed: give the path alone", false},
 		{"ftp://x/y", "ftp:// is not known: want a file, a folder or a pattern such as data/*.jsonl", false},
-		{"user/name", "file does not exist here; a data set of the hub is not fetched by its name yet: download the data set", true},
-		{"squad", "file does not exist here; a data set of the hub is not fetched by its name yet", true},
-		{"none/x.jsonl", "file does not exist", true},
-		{"./none", "file does not exist", true},
-		{"a/b/c", "file does not exist", true},
+		{"user/name", "no such file or directory; a data set of the hub is not fetched by its name yet: download the data set", true},
+		{"squad", "no such file or directory; a data set of the hub is not fetched by its name yet", true},
+		{"none/x.jsonl", "no such file or directory", true},
+		{"./none", "no such file or directory", true},
+		{"a/b/c", "no such file or directory", true},
 	} {
 		_, errs := readRecords(t, job.Dataset{Path: tt.path})
 		if len(errs) != 1 || !strings.HasPrefix(errs[0].Error(), tt.want) || errors.Is(errs[0], fs.ErrNotExist) != tt.missing {

@@ -76,7 +76,7 @@ func TestTestSetsAreHeldOutWhole(t *testing.T) {
 		test job.Dataset
 		want string
 	}{
-		{job.Dataset{Path: "none.csv"}, "test_datasets[0] none.csv: file does not exist"},
+		{job.Dataset{Path: "none.csv"}, "test_datasets[0] none.csv: no such file or directory"},
 		{job.Dataset{Path: GoStd, HeldOut: []string{"io"}}, "test_datasets[0] go:std: held_out"},
 	} {
 		spec.TestDatasets = []job.Dataset{tt.test}

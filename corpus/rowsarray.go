@@ -39,7 +39,7 @@ func (a *array) next() (row, error) {
 	}
 	a.n++
 	a.began = a.line
-	if err := a.element(first); err != nil {
+	if err := a.element(); err != nil {
 		return row{}, err
 	}
 	return a.parse()
@@ -103,51 +103,61 @@ func (a *array) byte() (byte, error) {
 	return b, err
 }
 
-// element reads one element into text: to its closing bracket, the quote that
-// ends it, or, for a number or a word, to what cannot be part of one.
-func (a *array) element(first byte) error {
+// element reads one element into text; its first byte has been read.
+func (a *array) element() error {
+	if err := a.r.UnreadByte(); err != nil {
+		return err
+	}
 	a.text = a.text[:0]
-	depth, quoted := 0, false
-	for b := first; ; {
-		a.keep(b)
-		switch {
-		case quoted && b == '\\':
-			escaped, err := a.byte()
-			if err != nil {
-				return a.cutWithin(err)
-			}
-			a.keep(escaped)
-		case b == '"':
-			quoted = !quoted
-		case quoted:
-		case b == '{' || b == '[':
-			depth++
-		case b == '}' || b == ']':
-			depth--
-		}
-		if depth <= 0 && !quoted && a.ends(b) {
-			return nil
-		}
-		var err error
-		if b, err = a.byte(); err != nil {
+	for s := (scan{}); ; {
+		if _, err := a.r.Peek(1); err != nil {
 			return a.cutWithin(err)
 		}
+		chunk, _ := a.r.Peek(a.r.Buffered())
+		n, ended := s.end(chunk)
+		if len(a.text) <= maxRecord {
+			a.text = append(a.text, chunk[:n]...)
+		}
+		a.line += bytes.Count(chunk[:n], []byte("\n"))
+		if _, err := a.r.Discard(n); err != nil || ended {
+			return err
+		}
 	}
 }
 
-// ends says whether an element ends with b, outside of strings and brackets.
-func (a *array) ends(b byte) bool {
-	if b == '}' || b == ']' || b == '"' {
-		return true
-	}
-	next, err := a.r.Peek(1)
-	return err != nil || bytes.IndexByte([]byte(" \n\t\r,]}"), next[0]) >= 0
+// scan looks for the end of an element, which may come in several chunks.
+type scan struct {
+	depth           int // of brackets
+	quoted, escaped bool
 }
 
-func (a *array) keep(b byte) {
-	if len(a.text) <= maxRecord {
-		a.text = append(a.text, b)
+// end returns how much of chunk belongs to the element, and whether that is its
+// end: the bracket that closes it, the quote that ends it, or what cannot be
+// part of a number or a word.
+func (s *scan) end(chunk []byte) (n int, ended bool) {
+	for i, b := range chunk {
+		switch {
+		case s.escaped:
+			s.escaped = false
+		case s.quoted && b == '\\':
+			s.escaped = true
+		case b == '"':
+			s.quoted = !s.quoted
+			if s.depth == 0 && !s.quoted {
+				return i + 1, true
+			}
+		case s.quoted:
+		case b == '{' || b == '[':
+			s.depth++
+		case s.depth > 0 && (b == '}' || b == ']'):
+			if s.depth--; s.depth == 0 {
+				return i + 1, true
+			}
+		case s.depth == 0 && bytes.IndexByte([]byte(" \n\t\r,]}"), b) >= 0:
+			return i, true
+		}
 	}
+	return len(chunk), false
 }
 
 func (a *array) parse() (row, error) {
