@@ -3,10 +3,13 @@ package corpus
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -45,7 +48,6 @@ func TestReadJSONLines(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i := range tt.want {
-				tt.want[i].Group = tt.want[i].From
 				tt.want[i].Kind = TypeText
 				if tt.want[i].Completion != "" {
 					tt.want[i].Kind = TypePairs
@@ -139,6 +141,31 @@ func groups(sizes ...int) []Example {
 		}
 	}
 	return out
+}
+
+// Renaming a file, sorting it, or adding the same record again moves nothing
+// across the split.
+func TestSplitDoesNotDependOnWhereARecordStands(t *testing.T) {
+	split := func(from string, step int) map[string]bool {
+		var examples []Example
+		for i := range 100 {
+			examples = append(examples, Example{Kind: TypePairs, Completion: strconv.Itoa((i * step) % 100 / 2), From: fmt.Sprintf("%s:%d", from, i+1)})
+		}
+		if err := Split(examples, 0.2, 42); err != nil {
+			t.Fatal(err)
+		}
+		held := map[string]bool{}
+		for _, x := range examples {
+			if was, ok := held[x.Completion]; ok && was != x.HeldOut {
+				t.Fatalf("one of two equal records is held out: %q", x.Completion)
+			}
+			held[x.Completion] = x.HeldOut
+		}
+		return held
+	}
+	if a, b := split("a.jsonl", 1), split("renamed.jsonl", 7); !maps.Equal(a, b) {
+		t.Error("another file name or order gives another split")
+	}
 }
 
 func TestSplitHoldsWholeGroupsOut(t *testing.T) {

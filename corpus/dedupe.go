@@ -3,6 +3,7 @@ package corpus
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"hash"
 	"math"
 	"strings"
@@ -13,6 +14,8 @@ import (
 // fingerprint names a content. Two contents that share one are taken for the
 // same; that they differ has a chance of 2^-128.
 type fingerprint [16]byte
+
+func (f fingerprint) String() string { return hex.EncodeToString(f[:]) }
 
 // dropDuplicates counts the examples all of whose fields are those of an earlier
 // one of the same part, held out or not, and leaves them out if asked. Stretches

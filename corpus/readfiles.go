@@ -86,7 +86,6 @@ func (c *collector) take(r row) error {
 	if err != nil {
 		return err
 	}
-	x.Group = r.from // every record is a group of its own
 	if c.groupBy != "" {
 		if x.Group, err = groupOf(r, c.groupBy); err != nil {
 			return err

@@ -28,7 +28,7 @@ type Example struct {
 	Value              float64 // regression
 
 	Continued bool   // the next Text goes on where this one stops: no end of text between
-	Group     string // what must not be cut by a split: a package, a record
+	Group     string // what must not be cut by a split, such as a package; "": examples like this one
 	From      string // file and line, for errors
 	HeldOut   bool
 }

@@ -31,7 +31,8 @@ func Split(examples []Example, size float64, seed uint64) error {
 	}
 	members, left := map[string][]int{}, map[string]int{}
 	for i, x := range examples {
-		members[x.Group] = append(members[x.Group], i)
+		group := groupName(x)
+		members[group] = append(members[group], i)
 		left[x.Label]++
 	}
 	groups := drawn(members, seed)
@@ -69,6 +70,15 @@ func takesLast(examples []Example, members []int, left map[string]int) bool {
 		}
 	}
 	return false
+}
+
+// groupName names the group of an example. Without one, equal examples are a group,
+// whatever file they are in and wherever they stand there.
+func groupName(x Example) string {
+	if x.Group != "" {
+		return x.Group
+	}
+	return contentOf(x).String()
 }
 
 // drawn returns the groups in the order of their draws.
