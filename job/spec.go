@@ -140,8 +140,8 @@ type Spec struct {
 	// the time, never the bits. Default: auto.
 	Algorithm string `json:"algorithm" yaml:"algorithm"`
 
-	// EvalSteps is every how many steps the held-out loss is computed.
-	// Default: 0, before the first step and after the last only.
+	// EvalSteps is every how many steps the held-out loss is computed; after the
+	// last it always is. Default: 0, after the last only.
 	EvalSteps int `json:"eval_steps" yaml:"eval_steps"`
 	// EvalExamples is how many held-out examples that loss is of. Default: 0,
 	// all.

@@ -60,8 +60,8 @@ func (t *Trainer) evaluationDue() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s, every := t.state.Step, uint64(t.cfg.Spec.EvalSteps)
-	if every == 0 || s == 0 || s == t.evaluated || t.cfg.Data.HeldOutLen() == 0 {
+	if s == 0 || s == t.evaluated || t.cfg.Data.HeldOutLen() == 0 {
 		return false
 	}
-	return s%every == 0 || s == t.final
+	return s == t.final || every > 0 && s%every == 0
 }
