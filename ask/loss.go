@@ -42,7 +42,6 @@ var ErrNothingHeldOut = errors.New("nothing is held out: set val_set_size, or he
 // HeldOut returns the loss of a set's held-out part, in the batches of the plan, as
 // a run evaluates it. progress, unless it is nil, hears the batches done.
 func (a *Asker) HeldOut(ctx context.Context, set *shard.Set, plan shard.Plan, progress func(done, total int)) (Loss, error) {
-	plan.TokenDropout = 0 // for training alone
 	if err := a.fits(set, plan); err != nil {
 		return Loss{}, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"carillon/job"
 	"carillon/safetensors"
+	"carillon/tokenizer"
 )
 
 // The tasks that an adapter may have, in PEFT's words.
@@ -102,10 +103,17 @@ func describeHead(config map[string]json.RawMessage, spec job.Spec) error {
 
 // namePadding gives a classifier's configuration the id that rows are padded with,
 // where the base has none: transformers looks for the last token before it. It is
-// the end of text then, which is what users of such models pad with.
-func namePadding(config map[string]json.RawMessage) {
+// the tokenizer's, or else the end of text, which is what users of such models pad
+// with.
+func namePadding(config map[string]json.RawMessage, baseDir string) {
 	if pad := string(config["pad_token_id"]); pad != "" && pad != "null" {
 		return
+	}
+	if tok, err := tokenizer.Open(baseDir); err == nil { // a base without one has the other
+		if id, ok := tok.PAD(); ok {
+			config["pad_token_id"] = json.RawMessage(strconv.Itoa(int(id)))
+			return
+		}
 	}
 	if eos, ok := config["eos_token_id"]; ok {
 		config["pad_token_id"] = eos

@@ -89,7 +89,7 @@ func fullConfig(baseDir string, spec job.Spec) ([]byte, error) {
 		if err := describeHead(config, spec); err != nil {
 			return nil, err
 		}
-		namePadding(config)
+		namePadding(config, baseDir)
 	}
 	word, err := json.Marshal(cmp.Or(spec.SaveDtype, "float32"))
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 	"carillon/job"
 	"carillon/objstore"
 	"carillon/safetensors"
+	"carillon/tokenizer"
 )
 
 func weightsOf(t *testing.T, dir string) []safetensors.Tensor {
@@ -229,5 +231,27 @@ func TestWhatIsSavedIsExported(t *testing.T) {
 	}
 	if _, err := FromStore(t.Context(), &objstore.Mem{}, "j1", filepath.Join(t.TempDir(), "out"), dir); !errors.Is(err, objstore.ErrNotExist) {
 		t.Errorf("an empty store: %v, want ErrNotExist", err)
+	}
+}
+
+// A tokenizer that pads with a token of its own says so itself.
+func TestRowsArePaddedAsTheTokenizerDoes(t *testing.T) {
+	dir, out := base(t), filepath.Join(t.TempDir(), "model")
+	tok, err := tokenizer.TrainBPE(slices.Values([]string{"the bell rings"}), 258, []string{"<|end|>", "<pad>"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tok.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "tokenizer_config.json"), []byte(`{"pad_token": "<pad>"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Full(out, dir, job.Spec{TaskType: job.Regression}, weightsOf(t, dir)); err != nil {
+		t.Fatal(err)
+	}
+	want, _ := tok.ID("<pad>")
+	if got := keysOf(t, filepath.Join(out, configFile))["pad_token_id"]; got != float64(want) {
+		t.Errorf("pad_token_id is %v, want %d", got, want)
 	}
 }

@@ -29,13 +29,13 @@ type Facts struct {
 func EncoderDecoder(dir string) (bool, error) {
 	data, err := os.ReadFile(filepath.Join(dir, "config.json"))
 	if err != nil {
-		return false, fmt.Errorf("base model: %w", err)
+		return false, fmt.Errorf("base model %s: %w", dir, err)
 	}
 	var config struct {
 		Is bool `json:"is_encoder_decoder"`
 	}
 	if err := json.Unmarshal(data, &config); err != nil {
-		return false, fmt.Errorf("base model: %s: %w", filepath.Join(dir, "config.json"), err)
+		return false, fmt.Errorf("base model %s: config.json: %w", dir, err)
 	}
 	return config.Is, nil
 }
