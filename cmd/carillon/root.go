@@ -44,10 +44,13 @@ func root() *cobra.Command {
 	cmd.AddCommand(
 		demoCommand(),
 		trainCommand(),
+		previewCommand(),
 		generateCommand(),
 		evalCommand(),
 		exportCommand(),
 		tokenizerCommand(),
+		tokenizeCommand(),
+		detokenizeCommand(),
 		versionCommand(),
 		nodeCommand(),
 		coordinatorCommand(),
