@@ -95,7 +95,7 @@ func (b bertNormalizer) appendASCII(out []byte, c byte) []byte {
 func (b bertNormalizer) appendRune(out []byte, r rune) []byte {
 	if b.clean {
 		switch {
-		case r == utf8.RuneError, unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co):
+		case r == utf8.RuneError, isControl8(r):
 			return out
 		case unicode.IsSpace(r):
 			return append(out, ' ')
@@ -119,7 +119,7 @@ func isChinese(r rune) bool {
 // stripNonspacing leaves out the marks that take no room of their own.
 func stripNonspacing(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r >= utf8.RuneSelf && unicode.Is(unicode.Mn, r) {
+		if r >= utf8.RuneSelf && isNonspacing8(r) {
 			return -1
 		}
 		return r

@@ -162,12 +162,12 @@ func newPunctuation(p *part) (step, error) {
 	return step{all: func(text string) [][]int { return join(pieces(text, each(text, isPunctuation), false)) }}, nil
 }
 
-// isPunctuation is Unicode's punctuation, and ASCII's other signs.
+// isPunctuation is punctuation, as of Unicode 8, and ASCII's other signs.
 func isPunctuation(r rune) bool {
 	if r < utf8.RuneSelf {
 		return ascii[r] == sign && ' ' < r && r < 0x7f
 	}
-	return unicode.IsPunct(r)
+	return isPunct8(r)
 }
 
 // each returns the place of every rune of a kind.
