@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"carillon/allreduce"
 	"carillon/job"
@@ -98,9 +99,20 @@ func (a *Asker) addBatch(b *shard.Batch, tail *allreduce.Tail, loss *Loss) error
 	}
 	loss.Tokens += b.Predicted()
 	loss.Bytes += a.predictedBytes(b)
-	loss.Examples += int64(b.Real)
+	loss.Examples += a.examplesIn(b)
 	loss.Right += right
 	return nil
+}
+
+// examplesIn counts a batch's examples: its rows, or what is packed into them.
+func (a *Asker) examplesIn(b *shard.Batch) (n int64) {
+	if a.session.Task() != job.CausalLM {
+		return int64(b.Real)
+	}
+	for row := range slices.Chunk(b.Mask, b.Len) {
+		n += int64(slices.Max(row)) // the number of the last part
+	}
+	return n
 }
 
 // lossOf runs one batch: its loss, and a classifier's right answers.

@@ -18,7 +18,7 @@
 //
 // # Randomness
 //
-// Nothing here carries state. Initial values and dropout masks are functions of
+// Nothing here carries state. Initial values, dropout masks and noise are functions of
 // a job.Key and a flat index; graphs compute the mixer of package job with uint32
 // operations, and give the same bits as the host.
 //
