@@ -69,7 +69,7 @@ func TestLoadLeavesOut(t *testing.T) {
 		Datasets: []job.Dataset{{Path: train}}, TestDatasets: []job.Dataset{{Path: test}},
 		DatasetExactDeduplication: true, RemoveOverlap: true, SequenceLen: 8, Method: "lora", Balance: "none",
 	}
-	out, report, err := Prepare(t.Context(), spec, bytewise(t, end), 0, nil)
+	out, report, err := prepare(t, bytewise(t, end), spec)
 	if err != nil {
 		t.Fatal(err)
 	}

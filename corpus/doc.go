@@ -7,7 +7,7 @@
 // counts duplicates, and holds out what the recipe says, by groups, so that
 // nothing of a held-out group is trained on. Resolve finds out what the data is
 // for: the task, the classes, their weights. Tokenize makes rows of ids, and
-// completes the report. Prepare is the three in a row; Preview shows rows as the
+// completes the report; Build writes them as a shard, and Preview shows them as the
 // model will see them.
 //
 // # What a row is, and what of it is learnt

@@ -2,7 +2,6 @@ package corpus
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -11,16 +10,6 @@ import (
 
 	"carillon/job"
 )
-
-// Resolve reads the data of a recipe and fills in what follows from it: see
-// Reading.Resolve. encoderDecoder says that the base model is of that kind.
-func Resolve(ctx context.Context, spec job.Spec, encoderDecoder bool) (job.Spec, error) {
-	r, err := Load(ctx, spec, nil)
-	if err != nil {
-		return spec, err
-	}
-	return r.Resolve(spec, encoderDecoder)
-}
 
 // tasksOf are the tasks that examples of a type are for.
 var tasksOf = map[string]string{

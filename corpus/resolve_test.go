@@ -96,15 +96,14 @@ func TestResolveRefuses(t *testing.T) {
 	}
 }
 
-// Resolve of a recipe is Resolve of its data.
-func TestResolveReadsTheData(t *testing.T) {
-	spec := job.Spec{Datasets: []job.Dataset{{Path: file(t, "x.csv", "text,label\na,no\nb,yes\nc,no\n")}}}
-	got, err := Resolve(t.Context(), spec, false)
+// What a file's records are for is found out.
+func TestResolveOfAFile(t *testing.T) {
+	r, err := Load(t.Context(), job.Spec{Datasets: []job.Dataset{{Path: file(t, "x.csv", "text,label\na,no\nb,yes\nc,no\n")}}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.TaskType != job.SeqCls || !slices.Equal(got.Labels, []string{"no", "yes"}) {
-		t.Errorf("task %s, labels %q", got.TaskType, got.Labels)
+	if got, err := r.Resolve(job.Spec{}, false); err != nil || got.TaskType != job.SeqCls || !slices.Equal(got.Labels, []string{"no", "yes"}) {
+		t.Errorf("task %s, labels %q, err %v", got.TaskType, got.Labels, err)
 	}
 }
 

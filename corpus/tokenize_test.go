@@ -45,6 +45,19 @@ func show(tok *tokenizer.Tokenizer, x shard.Example) string {
 	return b.String()
 }
 
+// prepare makes rows of what a recipe reads.
+func prepare(t *testing.T, tok *tokenizer.Tokenizer, spec job.Spec) ([]shard.Example, Report, error) {
+	t.Helper()
+	r, err := Load(t.Context(), spec, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if spec, err = r.Resolve(spec, false); err != nil {
+		t.Fatal(err)
+	}
+	return r.Tokenize(t.Context(), spec, tok, spec.SequenceLen, nil)
+}
+
 // tokenize makes rows of examples, for one that lacks nothing but what the test says.
 func tokenize(t *testing.T, tok *tokenizer.Tokenizer, spec job.Spec, examples ...Example) ([]shard.Example, Report, error) {
 	t.Helper()
@@ -175,7 +188,7 @@ func TestPrepareForAShard(t *testing.T) {
 		Seed:        7,
 	}
 	tok := bytewise(t, end)
-	examples, report, err := Prepare(t.Context(), spec, tok, 16, nil)
+	examples, report, err := prepare(t, tok, spec)
 	if err != nil {
 		t.Fatal(err)
 	}

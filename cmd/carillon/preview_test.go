@@ -114,13 +114,13 @@ func TestPreviewForBERT(t *testing.T) {
 
 func TestPreviewColoursAndPacks(t *testing.T) {
 	base := decoderBase(t)
-	recipe := recipeOf(t, base, shapeOf{file: "pairs.jsonl"}, "")
+	recipe := recipeOf(t, base, shapeOf{file: "pairs.jsonl", whole: true}, "")
 	got := previewOf(t, recipe, "-n", "1", "--color", "always")
-	if want := "\x1b[32m Woof!\x1b[7m<|endoftext|>\x1b[27m\x1b[0m\n"; !strings.Contains(got, want) || strings.Contains(got, "⟦") {
+	if want := "\x1b[32m Moo!\x1b[7m<|endoftext|>\x1b[27m\x1b[0m\n"; !strings.Contains(got, want) || strings.Contains(got, "⟦") {
 		t.Errorf("lacks %q:\n%q", want, got)
 	}
 	got = previewOf(t, recipe, "-n", "1", "--set", "sample_packing=true")
-	for _, want := range []string{"1. pack of ", "part 2, pairs.jsonl:", "1 pack of 6 examples; "} {
+	for _, want := range []string{"1. pack of ", "part 2, pairs.jsonl:", "1 pack of 8 examples; "} {
 		if !strings.Contains(got, want) {
 			t.Errorf("lacks %q:\n%s", want, got)
 		}

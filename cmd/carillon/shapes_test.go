@@ -13,7 +13,7 @@ type shapeOf struct {
 	dataset string // more keys of the data set, in YAML's braces
 	recipe  string // more lines of the recipe
 	guess   string // the type that is found out
-	whole   bool   // it is one text, of which nothing can be held out
+	whole   bool   // nothing of it is held out: it may be one text
 }
 
 // shapes has each format and each shape of data, one small file each.
