@@ -21,9 +21,8 @@ const (
 	ForProbe      Purpose = 6 // the probe batch and trainables
 	ForSplit      Purpose = 7 // which examples are held out
 
-	ForTokenDropout Purpose = 8  // which input tokens are blanked: (position)
-	ForBalance      Purpose = 9  // which class and member a place gets: (position)
-	ForNoise        Purpose = 10 // noise on embeddings: (step, lane)
+	ForTokenDropout Purpose = 8 // which input tokens are blanked: (position)
+	ForBalance      Purpose = 9 // which class and member a place gets: (position)
 )
 
 // NewKey makes the key of one use: the seed, its purpose, and where it happens.

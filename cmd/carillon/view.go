@@ -9,6 +9,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"golang.org/x/term"
 
+	"carillon/allreduce"
 	"carillon/coordinator"
 	"carillon/launch"
 )
@@ -83,12 +84,21 @@ func statusLine(s coordinator.Status) string {
 		return strings.Join(states, ", ")
 	}
 	m := coordinator.MetricsOf(*s.Record)
-	line := fmt.Sprintf("step %d/%d  loss %.4f  %.0f tokens/s  %s sent a step and node  roster %v: %s",
-		s.Record.Step, s.Steps, m.Loss, m.TokensPerSecond, size(m.BytesSent), s.Roster.Number, members(s))
+	line := fmt.Sprintf("step %d/%d  loss %.4f  %.0f %s/s  %s sent a step and node  roster %v: %s",
+		s.Record.Step, s.Steps, m.Loss, m.TokensPerSecond, learnt(s.Record.Tail), size(m.BytesSent), s.Roster.Number, members(s))
 	if m.EvalLoss != nil {
 		line += fmt.Sprintf("  held-out loss %.4f", *m.EvalLoss)
 	}
 	return line
+}
+
+// learnt is the word for what is counted: where each example is asked for one thing,
+// a class or a number, that is the example.
+func learnt(t allreduce.Tail) string {
+	if t[allreduce.Tokens] == t[allreduce.Examples] {
+		return "examples"
+	}
+	return "tokens"
 }
 
 func members(s coordinator.Status) string {
