@@ -92,7 +92,7 @@ func fieldsOf(rows []row) map[string]bool {
 	return there
 }
 
-// list writes names, the nearest to what was looked for first.
+// list writes names, the nearest to what was looked for first, if anything was.
 func list(there map[string]bool, wanted string) string {
 	const most = 20
 	if len(there) == 0 {
@@ -112,10 +112,10 @@ func list(there map[string]bool, wanted string) string {
 	return text
 }
 
-// distance says how far two names are apart; that of a very long one is not
-// worth counting.
+// distance says how far a name is from what was looked for; that of a very long
+// one is not worth counting.
 func distance(a, b string) int {
-	if len(a) > 100 || len(b) > 100 {
+	if len(a) > 100 || len(b) > 100 || b == "" {
 		return 100
 	}
 	return levenshtein.ComputeDistance(a, b)
@@ -134,6 +134,8 @@ func whatIs(v any) string {
 		return "a number"
 	case []any:
 		return "a list"
+	case []byte:
+		return "bytes"
 	}
 	return "an object"
 }
