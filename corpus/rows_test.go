@@ -146,6 +146,20 @@ func TestEveryFormatAndPackingHasTheSameRecords(t *testing.T) {
 	}
 }
 
+// Files that were packed apart and put end to end are one file.
+func TestPackedInParts(t *testing.T) {
+	for _, name := range []string{"x.jsonl.gz", "x.jsonl.zst"} {
+		var data []byte
+		for i := range 3 {
+			data = append(data, packed(t, name, inFormat(t, ".jsonl", tenRecords[3*i:3*i+3]))...)
+		}
+		got, errs := readRecords(t, job.Dataset{Path: file(t, name, string(data))})
+		if errs != nil || len(got) != 9 || got[8].fields["text"] != tenRecords[8].Text || got[8].from != name+":9" {
+			t.Errorf("%s: %v, errors %v; want the first 9 records", name, got, errs)
+		}
+	}
+}
+
 func TestPlacesOfRecords(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"x.jsonl", "{\"a\":1}\n\n{\"a\":2}", "x.jsonl:1 x.jsonl:3"},
