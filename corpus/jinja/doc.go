@@ -15,6 +15,10 @@
 // make text: there are no tags that read files, and the work, the nesting and the
 // size of a rendering are bounded, so that none can hang or fill the memory.
 //
+// That is also why no library does this: those for Go that were measured render
+// the usual templates right, but drop white space around {{ }} beside tags or cut
+// strings inside characters without a word, and cannot be bounded.
+//
 // # Who decides
 //
 // The template, and for what it means the outputs of Jinja2 3.1.6 in testdata.
