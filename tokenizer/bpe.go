@@ -20,8 +20,6 @@ type byteBPE struct {
 // Every byte has a token, so that unk_token and byte_fallback have no use here.
 func newByteBPE(f *fileModel) (*byteBPE, error) {
 	switch {
-	case f.Dropout != nil && *f.Dropout != 0:
-		return nil, fmt.Errorf(`model option "dropout" %v is not supported: ids must not be random`, *f.Dropout)
 	case orEmpty(f.ContinuingSubwordPrefix) != "":
 		return nil, fmt.Errorf(`model option "continuing_subword_prefix" %q is not supported with ByteLevel`, *f.ContinuingSubwordPrefix)
 	case orEmpty(f.EndOfWordSuffix) != "":

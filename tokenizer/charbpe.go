@@ -35,9 +35,6 @@ func newCharBPE(f *fileModel) (model, error) {
 		goesOn: orEmpty(f.ContinuingSubwordPrefix),
 		ends:   orEmpty(f.EndOfWordSuffix),
 	}
-	if f.Dropout != nil && *f.Dropout != 0 {
-		return nil, fmt.Errorf(`model option "dropout" %v is not supported: ids must not be random`, *f.Dropout)
-	}
 	if f.ByteFallback {
 		m.bytes = f.byteTokens()
 	}

@@ -19,6 +19,8 @@ type model interface {
 // are bytes written in GPT-2's alphabet (byte-level BPE).
 func newModel(f *fileModel, bytes bool) (model, error) {
 	switch {
+	case f.Dropout != nil && *f.Dropout != 0:
+		return nil, fmt.Errorf(`model option "dropout" %v is not supported: ids must not be random`, *f.Dropout)
 	case f.Type == "BPE" && bytes:
 		return newByteBPE(f)
 	case f.Type == "BPE":
