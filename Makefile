@@ -2,6 +2,7 @@
 # make bits      the promise, on the demo's job: one hash whatever happens (ten minutes on two cores)
 # make bench     the measurements of docs/bench.md (alone on the machine)
 # make demo      the demo
+# make fuzz      every fuzz target for FUZZTIME (10s)
 
 # GoMLX's Go backend does pointer arithmetic that checkptr refuses.
 RACE = -race -gcflags=github.com/gomlx/compute/...=-d=checkptr=0
@@ -26,7 +27,12 @@ demo:
 bits:
 	go test -count=1 -timeout=3h -run TestBits -v ./systest -bits
 
+FUZZTIME = 10s
+
+fuzz:
+	bash .ci/fuzz $(FUZZTIME)
+
 bench:
 	go run ./systest/bench -out docs/bench.md
 
-.PHONY: check format vet staticcheck demo bits bench
+.PHONY: check format vet staticcheck demo bits fuzz bench

@@ -17,7 +17,7 @@ var doors = []struct {
 	{"github.com/minio/", "objstore/s3", "checkpoints must save to memory and to disk too"},
 	{"github.com/parquet-go/", "corpus", "one place knows what users' files look like"},
 	{"github.com/klauspost/compress", "corpus", "one place knows what users' files look like"},
-	{"github.com/ardanlabs/jinja", "corpus", "a template is a program that somebody else wrote; one place keeps it in bounds"},
+	{"carillon/corpus/jinja", "corpus", "a template is a program that somebody else wrote; one place gives it to run"},
 }
 
 // What carries state from one call to the next cannot be part of a step that
