@@ -124,5 +124,5 @@ func inWord(r rune) bool {
 	if r < utf8.RuneSelf {
 		return r == '_' || ascii[r] == letter || ascii[r] == number
 	}
-	return unicode.In(r, unicode.L, unicode.M, unicode.Nd, unicode.Nl, unicode.Pc, unicode.Join_Control, unicode.Other_Alphabetic)
+	return unicode.In(r, unicode.L, unicode.M, unicode.Nd, unicode.Nl, unicode.Pc, unicode.Join_Control, unicode.Other_Alphabetic, letters16, numbers16)
 }

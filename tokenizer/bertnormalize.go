@@ -4,8 +4,6 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"golang.org/x/text/unicode/norm"
 )
 
 // bertNormalizer is what BERT does to text before it is cut: control characters
@@ -60,7 +58,7 @@ func (b bertNormalizer) normalize(text string) string {
 	}
 	text = string(out)
 	if accents && b.accents {
-		text = stripNonspacing(norm.NFD.String(text))
+		text = stripNonspacing(plainNormalizers["NFD"](text))
 	}
 	if accents && b.lower {
 		text = lowercase(text)

@@ -87,6 +87,9 @@ func (t *Tokenizer) setTokens(f *file, bytes bool) error {
 		if have := t.tokens[a.ID]; have.name != "" && have.name != a.Content {
 			return fmt.Errorf("added_tokens: %q and %q share id %d", have.name, a.Content, a.ID)
 		}
+		if id, ok := f.Model.Vocab.ids[a.Content]; ok && id != a.ID {
+			return fmt.Errorf("added_tokens: %q has id %d, in model.vocab %d", a.Content, a.ID, id)
+		}
 		t.tokens[a.ID] = token{name: a.Content, text: a.Content, special: a.Special, added: true}
 		t.ids[a.Content] = int32(a.ID)
 	}

@@ -73,17 +73,6 @@ func anywhere(change func(string) string) normalizer {
 	return func(text string, _ edge) string { return change(text) }
 }
 
-// form brings text into a Unicode normalization form (UAX #15). Only the part
-// from the first character that may not be in it is looked at closely.
-func form(f norm.Form) func(string) string {
-	return func(text string) string {
-		if isASCII(text) || f.IsNormalString(text) {
-			return text
-		}
-		return f.String(text)
-	}
-}
-
 func isASCII(text string) bool {
 	for i := range len(text) {
 		if text[i] >= utf8.RuneSelf {
@@ -108,7 +97,7 @@ func stripAccents(text string) string {
 		return text
 	}
 	return strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.M, r) {
+		if isMark9(r) {
 			return -1
 		}
 		return r

@@ -139,9 +139,9 @@ func newDigits(p *part) (step, error) {
 		return step{}, err
 	}
 	if o.Individual {
-		return step{next: func(text string) int { return apart(text, unicode.IsNumber) }}, nil
+		return step{next: func(text string) int { return apart(text, isNumber) }}, nil
 	}
-	return step{next: func(text string) int { return alike(text, unicode.IsNumber) }}, nil
+	return step{next: func(text string) int { return alike(text, isNumber) }}, nil
 }
 
 // newPunctuation sets punctuation marks apart.

@@ -2,11 +2,8 @@ package tokenizer
 
 import (
 	"errors"
-	"fmt"
 	"regexp"
 	"strings"
-
-	"github.com/dlclark/regexp2/v2"
 )
 
 // filePattern is what Split and Replace look for: {"String": …} or {"Regex": …}.
@@ -33,40 +30,6 @@ func (p filePattern) finder() (finder, error) {
 		return expression(*p.Regex)
 	}
 	return nil, errors.New(`option "pattern": want {"String": "some text"} or {"Regex": "an expression"}`)
-}
-
-// expression makes a finder of a regular expression, as Oniguruma reads it.
-// Where the standard library means the same by it, that one is taken: its time
-// is linear. Any other is matched with backtracking, whose time is what the
-// file's expression makes of it; no limit is set to it, since the text that a
-// limit leaves uncut would get the wrong ids.
-func expression(expr string) (finder, error) {
-	if linear(expr) {
-		if re, err := regexp.Compile(expr); err == nil {
-			return func(text string) [][]int { return re.FindAllStringIndex(text, -1) }, nil
-		}
-	}
-	re, err := regexp2.Compile(expr, regexp2.Multiline, regexp2.OptionMaxBacktrackingStackSize(-1)) // ^ and $ are about lines
-	if err != nil {
-		return nil, fmt.Errorf("option \"pattern\": expression %q: %w", expr, err)
-	}
-	return func(text string) [][]int {
-		found, _ := re.FindAllStringIndex(text, -1) // its only error is a limit
-		return found
-	}, nil
-}
-
-// linear reports whether the standard library reads an expression as Oniguruma
-// does: there are only letters, repetitions and escaped signs in it.
-func linear(expr string) bool {
-	for i := 0; i < len(expr); i++ {
-		if expr[i] == '\\' && i+1 < len(expr) && ascii[expr[i+1]&0x7f] == sign {
-			i++
-		} else if strings.IndexByte(`\^$[?.`, expr[i]) >= 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // newReplacer makes a function that puts content, as it is, in the place of

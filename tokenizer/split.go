@@ -53,6 +53,10 @@ func kindOf(r rune) kind {
 		return number
 	case unicode.IsSpace(r):
 		return space
+	case r >= 0x1c89 && unicode.Is(letters16, r):
+		return letter
+	case r >= 0x10d40 && unicode.Is(numbers16, r):
+		return number
 	}
 	return sign
 }
