@@ -9,8 +9,9 @@ import (
 	"carillon/job"
 )
 
-// guessRows is the number of records by which the shape of the others is told.
-const guessRows = 8
+// guessRows is the most records by which the shape of the others is told: enough to
+// see that classes are not numbers.
+const guessRows = 1000
 
 // firstBad is the number of bad records that are shown; all are counted.
 const firstBad = 3
