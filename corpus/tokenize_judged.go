@@ -49,8 +49,8 @@ func (m *maker) judgement(x Example) ([]int32, error) {
 // longestFirst cuts two lengths to a sum: the longer one down to the other, then
 // both alike, as Hugging Face's tokenizers do.
 func longestFirst(a, b, most int) (int, int) {
-	short, long := min(a, b), max(a, b)
-	long = max(short, most-short)
+	short := min(a, b)
+	long := max(short, most-short)
 	if short+long > most {
 		short, long = most/2, most-most/2
 	}
