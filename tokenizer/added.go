@@ -22,9 +22,13 @@ type matcher struct {
 	only   int        // the one byte that they all start with, -1: several
 }
 
+// newMatcher makes a matcher. Of several tokens with one text the first counts.
 func newMatcher(tokens []addedToken) matcher {
 	m := matcher{tokens: make(map[string]addedToken, len(tokens)), only: -1}
 	for _, a := range tokens {
+		if _, ok := m.tokens[a.text]; ok {
+			continue
+		}
 		m.tokens[a.text] = a
 		m.byByte[a.text[0]] = append(m.byByte[a.text[0]], -len(a.text))
 	}

@@ -65,7 +65,7 @@ func (t *Tokenizer) setParts(f *file) (bytes bool, err error) {
 	if t.normalize, err = newNormalizers(f.Normalizer.as("normalizer")); err != nil {
 		return false, err
 	}
-	if t.steps, bytes, err = newSteps(f.PreTokenizer.as("pre_tokenizer")); err != nil {
+	if t.steps, bytes, err = newSteps(f.PreTokenizer.as("pre_tokenizer"), f.Model.Type); err != nil {
 		return false, err
 	}
 	if t.around, err = newTemplate(f.PostProcessor.as("post_processor")); err != nil {
@@ -78,7 +78,7 @@ func (t *Tokenizer) setParts(f *file) (bytes bool, err error) {
 	if m := f.Model; m.Type == "BPE" && !t.keep && m.UnkToken == nil && !m.ByteFallback {
 		return false, refuse("pre_tokenizer", f.PreTokenizer.name(), byteLevel+`, or a model with "unk_token" or "byte_fallback": characters that it has not would vanish`)
 	}
-	return bytes && f.Model.Type == "BPE", nil
+	return bytes, nil
 }
 
 // setTokens fills in the table of tokens and the added tokens.
@@ -127,10 +127,19 @@ func (t *Tokenizer) setVocab(vocab map[string]int, bytes, alphabet bool) error {
 }
 
 // setAdded makes the tables of the tokens that are found in text. Those that
-// are "normalized" are found in normalized text, in their own normal form.
+// are "normalized" are found in normalized text, in their own normal form. Where
+// two have the same, a special one goes first.
 func (t *Tokenizer) setAdded(list []fileAdded) error {
 	var found [2][]addedToken
+	var special, others []fileAdded
 	for _, a := range list {
+		if a.Special {
+			special = append(special, a)
+		} else {
+			others = append(others, a)
+		}
+	}
+	for _, a := range append(special, others...) {
 		pass, text := raw, a.Content
 		if a.Normalized {
 			pass = normalized

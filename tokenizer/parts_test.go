@@ -40,7 +40,7 @@ func TestPartsAreTheLibrarys(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		steps, bytes, err := newSteps(row.PreTokenizer.as("pre_tokenizer"))
+		steps, bytes, err := newSteps(row.PreTokenizer.as("pre_tokenizer"), "BPE")
 		if err != nil {
 			t.Error(err)
 			continue

@@ -18,16 +18,16 @@ type step struct {
 // empty, or minus the length of what no word has.
 type splitter func(text string) int
 
-// newSteps makes what a file's "pre_tokenizer" says. bytes says whether the
-// words are then bytes that the model writes in GPT-2's alphabet: a last step
-// ByteLevel need not write them so itself.
-func newSteps(p *part) (steps []step, bytes bool, err error) {
+// newSteps makes what a file's "pre_tokenizer" says for a kind of model. bytes
+// says whether the words are then bytes: a last step ByteLevel does not write
+// them in GPT-2's alphabet for BPE, which has them both ways.
+func newSteps(p *part, model string) (steps []step, bytes bool, err error) {
 	list, err := p.flat("pretokenizers")
 	if err != nil {
 		return nil, false, err
 	}
 	for i, p := range list {
-		last := i == len(list)-1
+		last := i == len(list)-1 && model == "BPE"
 		if p.Type == byteLevel {
 			s, err := newByteLevelSteps(p, last)
 			if err != nil {

@@ -31,25 +31,25 @@ func small(t testing.TB) *Tokenizer {
 // Text made of what the expression cares about.
 var letters = rapid.StringOf(rapid.SampledFrom([]rune("aZ'stremvld09½ \t\n\r\u00a0\u0085\u2028_-=(é日ǅ\u0301\u200b٣Ⅷ👍ſK")))
 
-func TestSplitIsGPT2sExpression(t *testing.T) {
-	re := regexp2.MustCompile(`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`, regexp2.None)
-	same := func(t interface{ Errorf(string, ...any) }, text string) {
-		var got, want []string
-		for rest := text; len(rest) > 0; {
-			n := gpt2(rest)
-			got, rest = append(got, rest[:n]), rest[n:]
+// Each expression that is cut by hand, against the expression itself.
+func TestSplitIsTheExpressions(t *testing.T) {
+	for expr, next := range expressions {
+		re := regexp2.MustCompile(expr, regexp2.None)
+		same := func(t interface{ Errorf(string, ...any) }, text string) {
+			var want []string
+			found, err := re.FindAllStringIndex(text, -1)
+			for _, m := range found {
+				want = append(want, text[m[0]:m[1]])
+			}
+			if got := wordsOf([]step{{next: next}}, text); err != nil || !slices.Equal(got, want) {
+				t.Errorf("%s: %q: %q, want %q, err %v", expr, text, got, want, err)
+			}
 		}
-		for m, _ := re.FindStringMatch(text); m != nil; m, _ = re.FindNextMatch(m) {
-			want = append(want, m.String())
+		for _, text := range hard {
+			same(t, text)
 		}
-		if !slices.Equal(got, want) {
-			t.Errorf("%q: %q, want %q", text, got, want)
-		}
+		rapid.Check(t, func(t *rapid.T) { same(t, letters.Draw(t, "text")) })
 	}
-	for _, text := range hard {
-		same(t, strings.ToValidUTF8(text, "?"))
-	}
-	rapid.Check(t, func(t *rapid.T) { same(t, letters.Draw(t, "text")) })
 }
 
 // textbook joins as the definition says: of all pairs the first of the list,
@@ -118,6 +118,16 @@ func TestEncodeAppendsAndDecodeSkips(t *testing.T) {
 	if tok.VocabSize() != 400 {
 		t.Errorf("vocabulary %d, want 400", tok.VocabSize())
 	}
+}
+
+// Text of one thing again and again: any step whose time is not linear would
+// take minutes.
+func TestLongLines(t *testing.T) {
+	eachFixture(t, func(t *testing.T, tok *Tokenizer, _ []golden) {
+		for _, unit := range []string{" ", "\n ", "a", "'", "1", "<", "▁", "é", "e\u0301", "\u0301", "字", "👍🏽"} {
+			tok.Decode(tok.Encode(strings.Repeat(unit, 1<<18/len(unit)), nil))
+		}
+	})
 }
 
 // One word of half a megabyte: a loop over all pairs for each join would take
