@@ -86,7 +86,7 @@ func cannotTell(fits []shape, first []row) error {
 		for _, s := range fits {
 			kinds = append(kinds, s.kind)
 		}
-		return fmt.Errorf("records with the fields %s may be of type %s: write the right one as type:", list(there, ""), strings.Join(kinds, " or "))
+		return fmt.Errorf("records with the fields %s may be of type %s: write which one in the data set's type", list(there, ""), strings.Join(kinds, " or "))
 	}
 	for _, name := range slices.Sorted(maps.Keys(there)) {
 		if what, ok := foreign[name]; ok {
