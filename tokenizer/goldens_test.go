@@ -41,13 +41,25 @@ func eachFixture(t *testing.T, test func(t *testing.T, tok *Tokenizer, rows []go
 			if dir == "" {
 				t.Skipf("the %s vocabulary is not here; it is not part of the repository", name)
 			}
-			tok, err := Open(dir)
+			tok, err := openOnce(dir)
 			if err != nil {
 				t.Fatal(err)
 			}
 			test(t, tok, readLines[golden](t, filepath.Join(dir, "goldens.jsonl")))
 		})
 	}
+}
+
+// opened are the fixtures that some test has opened. Opening is most of the time
+// that the tests take.
+var opened = map[string]*Tokenizer{}
+
+func openOnce(dir string) (tok *Tokenizer, err error) {
+	if tok = opened[dir]; tok == nil {
+		tok, err = Open(dir)
+		opened[dir] = tok
+	}
+	return tok, err
 }
 
 // readLines reads a JSON value of each line.

@@ -105,7 +105,7 @@ func (m *charsmap) text(at uint32) (string, bool) {
 		return "", false
 	}
 	place := int(m.units[at] &^ (1 << 31))
-	if place >= len(m.texts) {
+	if place >= len(m.texts) || !utf8.RuneStart(m.texts[place]) {
 		return "", false
 	}
 	text := m.texts[place:]
