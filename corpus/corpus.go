@@ -37,22 +37,38 @@ func readAll(ctx context.Context, spec job.Spec, progress Progress) ([]Example, 
 		return nil, report, errors.New("datasets: none given, want at least one")
 	}
 	var all []Example
-	for _, part := range []struct {
-		key      string
-		datasets []job.Dataset
-		heldOut  bool
-	}{{"datasets", spec.Datasets, false}, {"test_datasets", spec.TestDatasets, true}} {
-		for i, d := range part.datasets {
-			examples, source, err := read(ctx, d, spec, part.heldOut, progress)
-			if err != nil {
-				return nil, report, fmt.Errorf("%s[%d] %s: %w", part.key, i, d.Path, err)
-			}
-			report.Sources = append(report.Sources, source)
-			all = append(all, examples...)
+	for _, set := range setsOf(spec) {
+		examples, source, err := read(ctx, set.Dataset, spec, set.heldOut, progress)
+		if err != nil {
+			return nil, report, set.wrap(err)
 		}
+		report.Sources = append(report.Sources, source)
+		all = append(all, examples...)
 	}
 	return all, report, nil
 }
+
+// set is a data set of a recipe.
+type set struct {
+	job.Dataset
+	key     string // the recipe's, with its place in the list
+	heldOut bool   // whole
+}
+
+// setsOf returns all data sets of a recipe: those to train on, then those to
+// evaluate on.
+func setsOf(spec job.Spec) (sets []set) {
+	for i, d := range spec.Datasets {
+		sets = append(sets, set{d, fmt.Sprintf("datasets[%d]", i), false})
+	}
+	for i, d := range spec.TestDatasets {
+		sets = append(sets, set{d, fmt.Sprintf("test_datasets[%d]", i), true})
+	}
+	return sets
+}
+
+// wrap says which data set an error is of.
+func (s set) wrap(err error) error { return fmt.Errorf("%s %s: %w", s.key, s.Path, err) }
 
 // read reads one data set, of which there must be something.
 func read(ctx context.Context, d job.Dataset, spec job.Spec, heldOut bool, progress Progress) ([]Example, Source, error) {

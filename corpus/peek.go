@@ -3,8 +3,6 @@ package corpus
 import (
 	"context"
 	"errors"
-	"fmt"
-	"iter"
 	"strings"
 
 	"carillon/job"
@@ -16,31 +14,15 @@ import (
 // is of that kind.
 func Peek(ctx context.Context, spec job.Spec, encoderDecoder bool) (string, error) {
 	var r Reading
-	for name, d := range datasetsOf(spec) {
-		kind, err := peek(ctx, d, spec)
+	for _, set := range setsOf(spec) {
+		kind, err := peek(ctx, set.Dataset, spec)
 		if err != nil {
-			return "", fmt.Errorf("%s %s: %w", name, d.Path, err)
+			return "", set.wrap(err)
 		}
-		r.examples = append(r.examples, Example{Kind: kind, From: d.Path})
+		r.examples = append(r.examples, Example{Kind: kind, From: set.Path})
 	}
 	resolved, err := r.resolveTask(spec, encoderDecoder)
 	return resolved.TaskType, err
-}
-
-// datasetsOf yields all data sets of a recipe with the keys that they stand under.
-func datasetsOf(spec job.Spec) iter.Seq2[string, job.Dataset] {
-	return func(yield func(string, job.Dataset) bool) {
-		for i, d := range spec.Datasets {
-			if !yield(fmt.Sprintf("datasets[%d]", i), d) {
-				return
-			}
-		}
-		for i, d := range spec.TestDatasets {
-			if !yield(fmt.Sprintf("test_datasets[%d]", i), d) {
-				return
-			}
-		}
-	}
 }
 
 // peek returns the type of a data set's records.

@@ -53,15 +53,24 @@ func (r *Reading) resolveTask(spec job.Spec, encoderDecoder bool) (job.Spec, err
 	return spec, nil
 }
 
-// task returns the one task that all examples are for. A model without an
-// encoder learns to go on after the source with the target.
+// taskOf is what examples of a type are for. A model without an encoder learns to
+// go on after a source with the target; one with an encoder takes a prompt for a
+// source.
+func taskOf(kind string, encoderDecoder bool) string {
+	switch {
+	case kind == TypeSeq2Seq && !encoderDecoder:
+		return job.CausalLM
+	case (kind == TypePairs || kind == TypeAlpaca) && encoderDecoder:
+		return job.Seq2SeqLM
+	}
+	return tasksOf[kind]
+}
+
+// task returns the one task that all examples are for.
 func (r *Reading) task(encoderDecoder bool) (string, error) {
 	task, first := "", Example{}
 	for _, x := range r.examples {
-		t := tasksOf[x.Kind]
-		if t == job.Seq2SeqLM && !encoderDecoder {
-			t = job.CausalLM
-		}
+		t := taskOf(x.Kind, encoderDecoder)
 		if task == "" {
 			task, first = t, x
 		}

@@ -173,10 +173,11 @@ func (m *maker) make(x Example, goesOn bool) (made, error) {
 		return m.judged(x)
 	case TypeShareGPT, TypeMessages:
 		return m.conversation(x)
-	case TypeSeq2Seq:
-		if m.spec.TaskType == job.Seq2SeqLM {
-			return m.translated(x)
-		}
+	}
+	switch {
+	case m.spec.TaskType == job.Seq2SeqLM:
+		return m.translated(x)
+	case x.Kind == TypeSeq2Seq:
 		return m.pair(x, m.spec.SourcePrefix+x.Prompt)
 	}
 	return m.pair(x, x.Prompt)
