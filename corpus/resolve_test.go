@@ -77,7 +77,7 @@ func TestResolveRefuses(t *testing.T) {
 		want           string
 	}{
 		{append(labelled("a", "b"), completion("a", "b")), job.Spec{}, false, "two tasks: seq_cls at x.csv:a, causal_lm at x.jsonl:7"},
-		{[]Example{completion("a", "b")}, job.Spec{}, true, "x.jsonl:7 is of type prompt_completion"},
+		{labelled("a", "b"), job.Spec{}, true, "x.csv:a is of type classification"},
 		{[]Example{completion("a", "b")}, job.Spec{TaskType: job.SeqCls}, false, "task_type: seq_cls; the data is for causal_lm"},
 		{[]Example{completion("a", "b")}, job.Spec{Balance: "weights"}, false, "balance: weights; the data is for causal_lm"},
 		{[]Example{completion("a", "b")}, job.Spec{Labels: []string{"a"}}, false, "labels and class_weights are for classification"},
