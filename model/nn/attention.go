@@ -44,19 +44,28 @@ func MergeHeads(x *Node) *Node {
 // sequence those of its own part; large negative numbers otherwise. Its shape is
 // [B, 1, T, lead+T].
 func CausalMask(s Sequence, lead int) *Node {
-	g, b, t := s.Mask.Graph(), s.Mask.Shape().Dim(0), s.Mask.Shape().Dim(1)
+	g, t := s.Mask.Graph(), s.Mask.Shape().Dim(1)
 	square := shapes.Make(dtypes.Int32, 1, 1, t, lead+t)
 	past := LessOrEqual(AddScalar(Iota(g, square, 3), int32(-lead)), Iota(g, square, 2))
 	causal := Where(past, Scalar(g, dtypes.Float32, 0), Scalar(g, dtypes.Float32, hidden))
 	if s.Packed {
 		return Add(causal, otherParts(s.Mask, lead))
 	}
-	padding := MulScalar(ConvertDType(AddScalar(s.Mask, int32(-1)), dtypes.Float32), -hidden)
+	return Add(causal, PaddingMask(s, lead))
+}
+
+// PaddingMask returns what Attention adds to scores [B, H, T, lead+T] where every
+// token sees all: 0 for the lead keys in front and for tokens, a large negative
+// number for padding. Its shape is [B, 1, 1, lead+T].
+func PaddingMask(s Sequence, lead int) *Node {
+	g, b, t := s.Mask.Graph(), s.Mask.Shape().Dim(0), s.Mask.Shape().Dim(1)
+	token := MinScalar(s.Mask, int32(1)) // 0 on padding; the number of a token's part counts once
+	padding := MulScalar(ConvertDType(AddScalar(token, int32(-1)), dtypes.Float32), -hidden)
 	if lead > 0 {
 		front := Zeros(g, shapes.Make(dtypes.Float32, b, lead))
 		padding = Concatenate([]*Node{front, padding}, 1)
 	}
-	return Add(causal, Reshape(padding, b, 1, 1, lead+t))
+	return Reshape(padding, b, 1, 1, lead+t)
 }
 
 // otherParts hides from each token the tokens of other parts (and padding, whose

@@ -36,6 +36,17 @@ func Conv1D(p Params, x *Node, out int, std float64) *Node {
 	})
 }
 
+// LinearOf passes x [..., in] through the linear layer at p, whose weight is
+// [out, in]. std is the standard deviation of its random first value.
+func LinearOf(p Params, x *Node, out int, bias bool, std float64) *Node {
+	in := x.Shape().Dim(-1)
+	m := Linear{X: x, In: in, Out: out, W: p.Weight("weight", Normal(std), out, in)}
+	if bias {
+		m.Bias = p.Vector("bias", Zero, out)
+	}
+	return pass(p, m)
+}
+
 // pass lets the graph's method have its say about a linear map.
 func pass(p Params, m Linear) *Node {
 	p.b.linears = append(p.b.linears, p.path)
