@@ -27,6 +27,7 @@ func (s Spec) bounds() []bound {
 		{"sequence_len", float64(s.SequenceLen), 2, maxTokens, false, false},
 		{"max_target_length", float64(s.MaxTargetLength), 0, maxTokens, false, false},
 		{"token_dropout", s.TokenDropout, 0, 1, false, true},
+		{"layer_lr_decay", s.LayerLRDecay, 0, 1, true, false},
 		{"neftune_noise_alpha", s.NeftuneNoiseAlpha, 0, 1e6, false, false},
 		{"lanes", float64(s.Lanes), 1, maxLanes, false, false},
 		{"micro_batch_size", float64(s.MicroBatchSize), 1, 1 << 16, false, false},
@@ -57,7 +58,20 @@ func (s Spec) bounds() []bound {
 	if l := s.LoRA; l != nil {
 		b = append(b, bound{"lora.r", float64(l.R), 1, 1 << 16, false, false},
 			bound{"lora.lora_alpha", l.LoraAlpha, 0, 1e6, true, false},
-			bound{"lora.lora_dropout", l.LoraDropout, 0, 1, false, true})
+			bound{"lora.lora_dropout", l.LoraDropout, 0, 1, false, true},
+			bound{"lora.loraplus_lr_ratio", l.LoraplusLRRatio, 0, 1e6, false, false})
+	}
+	if n := s.Bottleneck; n != nil {
+		b = append(b, bound{"bottleneck.reduction_factor", n.ReductionFactor, 0, 1 << 16, false, false},
+			bound{"bottleneck.bottleneck_size", float64(n.BottleneckSize), 0, 1 << 16, false, false},
+			bound{"bottleneck.scaling", n.Scaling, 0, 1e6, false, false})
+	}
+	if n := s.Prompt; n != nil {
+		b = append(b, bound{"prompt.num_virtual_tokens", float64(n.NumVirtualTokens), 1, 1 << 16, false, false})
+	}
+	if n := s.Prefix; n != nil {
+		b = append(b, bound{"prefix.num_virtual_tokens", float64(n.NumVirtualTokens), 1, 1 << 16, false, false},
+			bound{"prefix.encoder_hidden_size", float64(n.EncoderHiddenSize), 0, 1 << 16, false, false})
 	}
 	return b
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -15,7 +16,7 @@ func defaults(file string) Spec {
 	return Spec{
 		SequenceLen: 512, OnBadRow: "error", Balance: "none",
 		Lanes: 8, MicroBatchSize: 1, Seed: 42,
-		Optimizer: "adamw", LRScheduler: "cosine", LearningRate: unset,
+		LayerLRDecay: 1, Optimizer: "adamw", LRScheduler: "cosine", LearningRate: unset,
 		AdamBeta1: 0.9, AdamBeta2: 0.999, AdamEpsilon: 1e-8, MaxGradNorm: 1,
 		Compression: "q8", Algorithm: "auto",
 		SaveSteps: 100, SaveTotalLimit: 3, SaveDtype: "float32",
@@ -28,29 +29,62 @@ func defaults(file string) Spec {
 // may have made.
 var unset = math.NaN()
 
-// loraDefaults are PEFT's, but for the target: PEFT knows one for each model.
-func loraDefaults() LoRA {
-	return LoRA{R: 8, LoraAlpha: 8, TargetModules: []string{"all-linear"}, Bias: "none"}
+// sectionDefaults returns a pointer to a method's section that says nothing. They
+// are PEFT's and AdapterHub's, but for LoRA's target (PEFT knows one for each
+// model) and for what prompts begin as (random ones hardly learn).
+func sectionDefaults(section reflect.Type) reflect.Value {
+	v := reflect.New(section)
+	switch s := v.Interface().(type) {
+	case *LoRA:
+		*s = LoRA{R: 8, LoraAlpha: 8, TargetModules: []string{"all-linear"}, Bias: "none"}
+	case *Bottleneck:
+		s.Architecture = "seq_bn"
+	case *Prompt:
+		*s = Prompt{NumVirtualTokens: 20, PromptTuningInit: "sample_vocab"}
+	case *Prefix:
+		s.NumVirtualTokens = 20
+	}
+	return v
+}
+
+// sectionOf are the sections that configure methods, by the methods.
+var sectionOf = map[string]string{"lora": "lora", "adapter": "bottleneck", "prompt": "prompt", "prefix": "prefix", "ia3": "ia3"}
+
+// sectionField returns the pointer to the section of that name.
+func (s *Spec) sectionField(name string) reflect.Value {
+	return reflect.ValueOf(s).Elem().Field(sections[""][name])
 }
 
 // learningRates are what people start from: they differ by orders of magnitude
 // between methods.
-var learningRates = map[string]float64{"full": 2e-5, "lora": 2e-4}
+var learningRates = map[string]float64{
+	"full": 2e-5, "lora": 2e-4, "adapter": 1e-4, "prompt": 1e-3, "prefix": 5e-3, "ia3": 1e-3, "bitfit": 5e-4,
+}
+
+// projectedRate is that of a prefix that a network makes.
+const projectedRate = 5e-5
+
+// rate is the learning rate that a method starts from, 0 if it is not known.
+func (s *Spec) rate() float64 {
+	if s.Method == "prefix" && s.Prefix != nil && s.Prefix.PrefixProjection {
+		return projectedRate
+	}
+	return learningRates[s.Method]
+}
 
 // derive fills in what is not set and follows from other keys.
 func (s *Spec) derive() {
 	if s.Buckets == nil {
 		s.Buckets = []int{s.SequenceLen}
 	}
-	if rate, known := learningRates[s.Method]; known && math.IsNaN(s.LearningRate) {
+	if rate := s.rate(); rate > 0 && math.IsNaN(s.LearningRate) {
 		s.LearningRate = rate
 	}
 	if s.MaxSteps == 0 && s.NumEpochs == 0 {
 		s.NumEpochs = 1
 	}
-	if s.Method == "lora" && s.LoRA == nil {
-		l := loraDefaults()
-		s.LoRA = &l
+	if name, ok := sectionOf[s.Method]; ok {
+		made(s.sectionField(name))
 	}
 }
 
@@ -59,7 +93,7 @@ func (s *Spec) forget() {
 	if slices.Equal(s.Buckets, []int{s.SequenceLen}) {
 		s.Buckets = nil
 	}
-	if s.LearningRate == learningRates[s.Method] {
+	if s.LearningRate == s.rate() {
 		s.LearningRate = unset
 	}
 	if s.MaxSteps == 0 && s.NumEpochs == 1 {

@@ -12,9 +12,13 @@ import (
 
 // sections are the groups of keys in a recipe, by the name that leads to them.
 var sections = map[string]map[string]int{
-	"":         fieldsOf(reflect.TypeFor[Spec]()),
-	"datasets": fieldsOf(reflect.TypeFor[Dataset]()),
-	"lora":     fieldsOf(reflect.TypeFor[LoRA]()),
+	"":           fieldsOf(reflect.TypeFor[Spec]()),
+	"datasets":   fieldsOf(reflect.TypeFor[Dataset]()),
+	"lora":       fieldsOf(reflect.TypeFor[LoRA]()),
+	"bottleneck": fieldsOf(reflect.TypeFor[Bottleneck]()),
+	"prompt":     fieldsOf(reflect.TypeFor[Prompt]()),
+	"prefix":     fieldsOf(reflect.TypeFor[Prefix]()),
+	"ia3":        fieldsOf(reflect.TypeFor[IA3]()),
 }
 
 // fieldsOf maps a struct's keys to its fields.
@@ -33,6 +37,11 @@ var aliases = map[string]string{
 	"lora_alpha":          "lora.lora_alpha",
 	"lora_dropout":        "lora.lora_dropout",
 	"lora_target_modules": "lora.target_modules",
+
+	"lora_modules_to_save": "lora.modules_to_save",
+	"peft_use_dora":        "lora.use_dora",
+	"peft_use_rslora":      "lora.use_rslora",
+	"loraplus_lr_ratio":    "lora.loraplus_lr_ratio",
 }
 
 // spelled gives our key for one that others use for the same thing.
@@ -136,16 +145,15 @@ var unbuilt = map[string][]string{
 	"": {
 		"bf16", "fp16", "tf32", "gradient_checkpointing",
 		"load_in_8bit", "load_in_4bit", "deepspeed", "fsdp", "fsdp_config", "hub", "hub_model_id", "hub_strategy", "push_to_hub",
-		"loraplus_lr_ratio", "peft_use_dora", "peft_use_rslora", "lora_modules_to_save",
+
 		"lora_fan_in_fan_out", "delayed_scaling", "topk", "error_feedback", "local_steps", "diloco", "dct",
-		"label_smoothing", "label_smoothing_factor", "cosine_min_lr_ratio", "lr_groups", "unfrozen_parameters",
+		"label_smoothing", "label_smoothing_factor", "cosine_min_lr_ratio", "lr_groups",
 		"special_tokens", "tokens", "tokenizer_type", "model_type",
 		"trust_remote_code", "report_to", "wandb_project", "early_stopping_min_delta", "metric_for_best_model",
-		"loss_watchdog_threshold", "feature", "prompt", "prefix", "adapters", "groups", "seeds",
+		"loss_watchdog_threshold", "feature", "adapters", "groups", "seeds",
 	},
 	"lora": {
-		"use_dora", "use_rslora", "lora_bias", "modules_to_save", "exclude_modules", "layers_to_transform",
-		"layers_pattern", "rank_pattern", "alpha_pattern", "layer_replication", "target_parameters",
+		"lora_bias", "layers_pattern", "layer_replication", "target_parameters", "trainable_token_indices",
 	},
 	"datasets": {"split", "name", "data_files", "revision", "weight", "template", "message_property_mappings"},
 }

@@ -107,7 +107,7 @@ func (p *parser) once(full string, name *yaml.Node) error {
 	return nil
 }
 
-// field returns the field that a dotted key leads to, from a struct. A LoRA on
+// field returns the field that a dotted key leads to, from a struct. A section on
 // the way is made, with its defaults.
 func field(v reflect.Value, key string) reflect.Value {
 	for name := range strings.SplitSeq(key, ".") {
@@ -119,11 +119,10 @@ func field(v reflect.Value, key string) reflect.Value {
 	return v
 }
 
-// made returns what a pointer to LoRA points to.
+// made returns what a pointer to a section points to.
 func made(v reflect.Value) reflect.Value {
 	if v.IsNil() {
-		l := loraDefaults()
-		v.Set(reflect.ValueOf(&l))
+		v.Set(sectionDefaults(v.Type().Elem()))
 	}
 	return v.Elem()
 }
@@ -134,11 +133,17 @@ func (p *parser) set(v reflect.Value, key string, n *yaml.Node) error {
 	n = resolve(n)
 	switch v.Kind() {
 	case reflect.Pointer:
+		if v.Type().Elem().Kind() != reflect.Struct { // set or not
+			v.Set(reflect.New(v.Type().Elem()))
+			return p.set(v.Elem(), key, n)
+		}
 		return p.section(made(v), key, n)
 	case reflect.Struct:
 		return p.section(v, key, n)
 	case reflect.Slice:
 		return p.list(v, key, n)
+	case reflect.Map:
+		return p.pattern(v, key, n)
 	}
 	if err := setScalar(v, n); err != nil {
 		return &lineError{n.Line, fmt.Errorf("%s%w", lead(key), err)}
@@ -156,6 +161,22 @@ func (p *parser) list(v reflect.Value, key string, n *yaml.Node) error {
 		if err := p.set(v.Index(i), fmt.Sprintf("%s[%d]", key, i), item); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// pattern reads a map from names to numbers.
+func (p *parser) pattern(v reflect.Value, key string, n *yaml.Node) error {
+	if n.Kind != yaml.MappingNode {
+		return &lineError{n.Line, fmt.Errorf("%s%s; want names with numbers, such as {q_proj: 16}", lead(key), describe(n))}
+	}
+	v.Set(reflect.MakeMap(v.Type()))
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		value := reflect.New(v.Type().Elem()).Elem()
+		if err := p.set(value, key+"."+n.Content[i].Value, n.Content[i+1]); err != nil {
+			return err
+		}
+		v.SetMapIndex(reflect.ValueOf(n.Content[i].Value), value)
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ func TestParseFillsInDefaults(t *testing.T) {
 	}
 	want := Spec{
 		BaseModel: "demo/base", Datasets: []Dataset{{Path: "go:std"}},
-		SequenceLen: 512, Buckets: []int{512}, OnBadRow: "error", Balance: "none",
+		SequenceLen: 512, Buckets: []int{512}, OnBadRow: "error", Balance: "none", LayerLRDecay: 1,
 		Method: "lora", LoRA: &LoRA{R: 8, LoraAlpha: 8, TargetModules: []string{"all-linear"}, Bias: "none"},
 		Lanes: 8, MicroBatchSize: 1, NumEpochs: 1, Seed: 42,
 		Optimizer: "adamw", LearningRate: 2e-4, LRScheduler: "cosine",
@@ -50,7 +50,9 @@ func TestParseReadsEveryKey(t *testing.T) {
 		TaskType: SeqCls, Labels: []string{"bad", "good"}, Balance: "weights", ClassWeights: []float64{1, 2.5},
 		ChatTemplate: "chatml", MaskHistory: true, SourcePrefix: "say: ", TokenDropout: 0.1, NeftuneNoiseAlpha: 5,
 		ValSetSize: 0.05, SequenceLen: 256, Buckets: []int{64, 256}, ExcessLengthStrategy: "truncate", TrainOnInputs: true,
-		Method: "lora", LoRA: &LoRA{4, 16, 0.05, []string{"c_attn", "c_proj"}, "none"},
+		Method: "lora", LayerLRDecay: 1, LoRA: &LoRA{R: 4, LoraAlpha: 16, LoraDropout: 0.05, TargetModules: []string{"c_attn", "c_proj"}, ExcludeModules: []string{"h.0.mlp.c_proj"},
+			LayersToTransform: []int{0, 1}, RankPattern: map[string]int{"c_proj": 2}, AlphaPattern: map[string]float64{"c_proj": 3.5},
+			ModulesToSave: []string{"lm_head"}, Bias: "lora_only", UseRSLoRA: true, UseDoRA: true, LoraplusLRRatio: 16, InitLoraWeights: "gaussian"},
 		Lanes: 16, MicroBatchSize: 2, MaxSteps: 200, Seed: 1 << 63,
 		Optimizer: "adamw", LearningRate: 2e-4, LRScheduler: "linear", WarmupRatio: 0.03, WeightDecay: 0.01,
 		AdamBeta1: 0.8, AdamBeta2: 0.95, AdamEpsilon: 1e-6, MaxGradNorm: 0.5,
@@ -62,8 +64,37 @@ func TestParseReadsEveryKey(t *testing.T) {
 		t.Errorf("Parse = %+v\nwant    %+v", s, want)
 	}
 	for key := range sections[""] {
-		if !strings.Contains(string(text), "\n"+key+":") && !slices.Contains([]string{"num_epochs", "warmup_steps", "reinit_weights"}, key) {
+		if !strings.Contains(string(text), "\n"+key+":") && !slices.Contains([]string{"num_epochs", "warmup_steps", "reinit_weights", "unfrozen_parameters", "bottleneck", "prompt", "prefix", "ia3"}, key) {
 			t.Errorf("testdata/whole.yaml does not set %s", key)
+		}
+	}
+}
+
+func TestSectionsOfMethods(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		want Spec // its section and learning rate
+	}{
+		{"method: adapter", Spec{Bottleneck: &Bottleneck{Architecture: "seq_bn"}, LearningRate: 1e-4}},
+		{"method: adapter\nbottleneck: {architecture: par_bn, reduction_factor: 4, original_ln_after: false}",
+			Spec{Bottleneck: &Bottleneck{Architecture: "par_bn", ReductionFactor: 4, OriginalLNAfter: new(bool)}, LearningRate: 1e-4}},
+		{"method: prompt", Spec{Prompt: &Prompt{NumVirtualTokens: 20, PromptTuningInit: "sample_vocab"}, LearningRate: 1e-3}},
+		{"method: prefix\nprefix: {num_virtual_tokens: 5}", Spec{Prefix: &Prefix{NumVirtualTokens: 5}, LearningRate: 5e-3}},
+		{"method: prefix\nprefix: {prefix_projection: true}", Spec{Prefix: &Prefix{NumVirtualTokens: 20, PrefixProjection: true}, LearningRate: 5e-5}},
+		{"method: ia3", Spec{IA3: &IA3{}, LearningRate: 1e-3}},
+		{"method: bitfit", Spec{LearningRate: 5e-4}},
+	} {
+		s, err := Parse("r.yaml", []byte("base_model: b\ndatasets: {path: x}\n"+tt.text+"\n"))
+		if err != nil {
+			t.Errorf("%s: %v", tt.text, err)
+			continue
+		}
+		got := Spec{Bottleneck: s.Bottleneck, Prompt: s.Prompt, Prefix: s.Prefix, IA3: s.IA3, LearningRate: s.LearningRate}
+		if !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: %s, want %s", tt.text, got.Encode(), tt.want.Encode())
+		}
+		if err := s.Set("method", "full"); err != nil || s.Validate() != nil {
+			t.Errorf("%s, then method full: %v, %v", tt.text, err, s.Validate())
 		}
 	}
 }
@@ -94,7 +125,7 @@ func TestParseRefuses(t *testing.T) {
 		{small + "---\n" + small, "r.yaml: more than one YAML document"},
 		{small + "learning_rat: 1\n", `r.yaml:4: unknown key "learning_rat": the nearest that there is is learning_rate`},
 		{small + "lora: {rr: 8}\n", `r.yaml:4: unknown key "lora.rr": the nearest that there is is lora.r`},
-		{small + "target_modules: [c]\n", `r.yaml:4: unknown key "target_modules": it belongs under lora`},
+		{small + "target_modules: [c]\n", `r.yaml:4: unknown key "target_modules": it belongs under ia3`},
 		{small + "lora:\n  r: 8\n  lanes: 4\n", `r.yaml:6: unknown key "lora.lanes": it belongs at the outermost level`},
 		{"datasets:\n  - path: x\n    pth: y\n", `r.yaml:3: unknown key "datasets.pth": the nearest that there is is datasets.path`},
 		{small + "num_train_epochs: 3\n", "r.yaml:4: num_train_epochs is spelled num_epochs here: write num_epochs: 3"},
@@ -120,12 +151,12 @@ func TestParseRefuses(t *testing.T) {
 		{small + "delayed_scaling: true\n", "delayed_scaling is not built yet"},
 		{small + "lora: {rank: 4}\n", "r.yaml:4: lora.rank is spelled lora.r here: write lora.r: 4"},
 		{small + "hub: true\n", "r.yaml:4: hub is not built yet; leave it out"},
-		{small + "lora: {use_dora: true}\n", "r.yaml:4: lora.use_dora is not built yet"},
+		{small + "lora: {lora_bias: true}\n", "r.yaml:4: lora.lora_bias is not built yet"},
 		{small + "compression: topk\n", "r.yaml:4: compression: topk is not built yet; want q8, q16 or q32"},
 		{small + "compression: q4\n", "q4 is not built yet"},
 		{small + "compression: q9\n", `compression: "q9" is unknown; want q8, q16 or q32`},
-		{strings.Replace(small, "lora", "prefix", 1), "r.yaml:3: method: prefix is not built yet; want full or lora"},
-		{"base_model: b\ndatasets: {path: x}\n", "r.yaml: method: missing; want full or lora"},
+		{strings.Replace(small, "lora", "qlora", 1), "r.yaml:3: method: qlora is not built yet; want full, lora,"},
+		{"base_model: b\ndatasets: {path: x}\n", "r.yaml: method: missing; want full, lora, adapter"},
 		{"datasets: {path: x}\nmethod: full\n", "r.yaml: base_model: missing"},
 		{"base_model: b\nmethod: full\n", "r.yaml: datasets: missing"},
 		{"base_model: b\nmethod: full\ndatasets:\n- type: text\n", "datasets[0]: path missing"},
@@ -147,7 +178,17 @@ func TestParseRefuses(t *testing.T) {
 		{small + "lanes: 0\n", "r.yaml:4: lanes: 0; want a number from 1 to 4096"},
 		{small + "lora: {r: 0}\n", "r.yaml:4: lora.r: 0; want a number from 1"},
 		{small + "lora_r: 0\n", "r.yaml:4: lora.r: 0; want"},
-		{small + "lora: {bias: all}\n", "lora.bias: all is not built yet; want none"},
+		{small + "lora: {bias: some}\n", `lora.bias: "some" is unknown; want none, all or lora_only`},
+		{small + "lora: {rank_pattern: 3}\n", `r.yaml:4: lora.rank_pattern: found "3"; want names with numbers`},
+		{small + "lora: {rank_pattern: {q: x}}\n", `r.yaml:4: lora.rank_pattern.q: found "x"; want a whole number`},
+		{small + "lora: {rank_pattern: {q: 0}}\n", "lora.rank_pattern: q: 0; want a rank of at least 1"},
+		{small + "layer_lr_decay: 0.9\n", "r.yaml:4: layer_lr_decay: 0.9 with method lora"},
+		{small + "unfrozen_parameters: [h.1]\n", "r.yaml:4: unfrozen_parameters: with method lora"},
+		{small + "prompt: {num_virtual_tokens: 3}\n", "r.yaml:4: prompt: configures method prompt, but method is lora"},
+		{"base_model: b\ndatasets: {path: x}\nmethod: prompt\nprompt: {prompt_tuning_init: text}\n", "prompt.prompt_tuning_init_text: missing"},
+		{"base_model: b\ndatasets: {path: x}\nmethod: prefix\nprefix: {encoder_hidden_size: 3}\n", "prefix.encoder_hidden_size: without prefix_projection"},
+		{"base_model: b\ndatasets: {path: x}\nmethod: adapter\nbottleneck: {architecture: bn}\n", `bottleneck.architecture: "bn" is unknown; want seq_bn, double_seq_bn or par_bn`},
+		{"base_model: b\ndatasets: {path: x}\nmethod: adapter\nbottleneck: {bottleneck_size: 8, reduction_factor: 2}\n", "bottleneck.bottleneck_size: 8 beside reduction_factor 2"},
 		{small + "lora: {target_modules: []}\n", "lora.target_modules: a name is missing"},
 		{small + "lora: {target_modules: [all-linear, c_attn]}\n", "want it alone"},
 		{small + "seed: 1\nseed: 2\n", "seed"},
@@ -231,7 +272,7 @@ func TestTheRecipesOfTheRepositoryParse(t *testing.T) {
 	// The weights in demo/base were trained with these.
 	want := Spec{
 		BaseModel: "demo/base", ReinitWeights: true, Datasets: []Dataset{{Path: "go:src", Type: "text", HeldOut: held}},
-		SequenceLen: 256, Buckets: []int{256}, OnBadRow: "error", Balance: "none", Method: "full",
+		SequenceLen: 256, Buckets: []int{256}, OnBadRow: "error", Balance: "none", LayerLRDecay: 1, Method: "full",
 		Lanes: 4, MicroBatchSize: 4, MaxSteps: 1000, Seed: 42, Optimizer: "adamw", LearningRate: 1.5e-3,
 		LRScheduler: "cosine", WarmupSteps: 100, WeightDecay: 0.1, AdamBeta1: 0.9, AdamBeta2: 0.95, AdamEpsilon: 1e-8,
 		MaxGradNorm: 1, Compression: "q16", Algorithm: "auto", SaveSteps: 100, SaveMinutes: 10, SaveTotalLimit: 3,

@@ -46,20 +46,32 @@ func (s *Spec) Set(key, value string) error {
 	if r, ok := rivals[full]; ok {
 		field(p.spec, r).SetZero()
 	}
-	if next.Method != "lora" && full == "method" {
-		next.LoRA = nil
+	if full == "method" {
+		next.leaveSections()
 	}
 	next.derive()
 	*s = next
 	return nil
 }
 
+// leaveSections removes the sections of other methods.
+func (s *Spec) leaveSections() {
+	for method, name := range sectionOf {
+		if method != s.Method {
+			s.sectionField(name).SetZero()
+		}
+	}
+}
+
 // clone copies s, and what Set may write to beneath it.
 func (s *Spec) clone() Spec {
 	c := *s
-	if s.LoRA != nil {
-		l := *s.LoRA
-		c.LoRA = &l
+	for _, name := range sectionOf {
+		if from := s.sectionField(name); !from.IsNil() {
+			to := reflect.New(from.Type().Elem())
+			to.Elem().Set(from.Elem())
+			c.sectionField(name).Set(to)
+		}
 	}
 	return c
 }

@@ -78,10 +78,27 @@ type Spec struct {
 	// Default: false.
 	TrainOnInputs bool `json:"train_on_inputs" yaml:"train_on_inputs"`
 
-	// Method is what is trained: full (all weights) or lora.
+	// Method is what is trained: full (all weights), lora, adapter (bottlenecks
+	// between the layers), prompt (virtual tokens in front of the text), prefix
+	// (virtual keys and values in front of those of each layer), ia3 (a factor for
+	// each channel) or bitfit (biases).
 	Method string `json:"method" yaml:"method"`
-	// LoRA configures method lora; nil for others.
+	// LoRA configures method lora; left out for others.
 	LoRA *LoRA `json:"lora,omitempty" yaml:"lora"`
+	// Bottleneck configures method adapter.
+	Bottleneck *Bottleneck `json:"bottleneck,omitempty" yaml:"bottleneck"`
+	// Prompt configures method prompt.
+	Prompt *Prompt `json:"prompt,omitempty" yaml:"prompt"`
+	// Prefix configures method prefix.
+	Prefix *Prefix `json:"prefix,omitempty" yaml:"prefix"`
+	// IA3 configures method ia3.
+	IA3 *IA3 `json:"ia3,omitempty" yaml:"ia3"`
+	// UnfrozenParameters are regular expressions: of method full, only parameters
+	// whose names one of them matches are trained. Default: none, all are.
+	UnfrozenParameters []string `json:"unfrozen_parameters,omitempty" yaml:"unfrozen_parameters"`
+	// LayerLRDecay multiplies the learning rate of method full by itself from each
+	// layer to the one below it, in (0, 1]. Default: 1, all alike.
+	LayerLRDecay float64 `json:"layer_lr_decay" yaml:"layer_lr_decay"`
 
 	// Lanes is the number of places in the global batch, fixed for the job
 	// whatever the number of nodes: a step sees Lanes x MicroBatchSize examples.
@@ -108,7 +125,8 @@ type Spec struct {
 	// Optimizer is adamw, which is the default.
 	Optimizer string `json:"optimizer" yaml:"optimizer"`
 	// LearningRate is the peak of the schedule. Default: 2e-5 for method full,
-	// 2e-4 for lora.
+	// 2e-4 for lora, 1e-4 for adapter, 1e-3 for prompt and ia3, 5e-3 for prefix
+	// (5e-5 with its projection), 5e-4 for bitfit.
 	LearningRate float64 `json:"learning_rate" yaml:"learning_rate"`
 	// LRScheduler is linear, cosine or constant, as in transformers; each climbs
 	// from 0 during the warm-up. Default: cosine.
@@ -246,8 +264,108 @@ type LoRA struct {
 	// training, in [0, 1). Default: 0.
 	LoraDropout float64 `json:"lora_dropout" yaml:"lora_dropout"`
 	// TargetModules are the modules to correct: their paths in the model or the
-	// ends of these after a dot; or all-linear alone. Default: all-linear.
+	// ends of these after a dot; or a regular expression that matches whole paths;
+	// or all-linear alone. Default: all-linear.
 	TargetModules []string `json:"target_modules" yaml:"target_modules"`
-	// Bias says which biases are trained: none, which is the default.
+	// ExcludeModules are modules that are not corrected though TargetModules names
+	// them. Default: none.
+	ExcludeModules []string `json:"exclude_modules,omitempty" yaml:"exclude_modules"`
+	// LayersToTransform are the numbers of the layers to correct, from 0. Default:
+	// all.
+	LayersToTransform []int `json:"layers_to_transform,omitempty" yaml:"layers_to_transform"`
+	// RankPattern gives other ranks to modules, by the ends of their paths.
+	// Default: none.
+	RankPattern map[string]int `json:"rank_pattern,omitempty" yaml:"rank_pattern"`
+	// AlphaPattern gives other alphas to modules, by the ends of their paths.
+	// Default: none.
+	AlphaPattern map[string]float64 `json:"alpha_pattern,omitempty" yaml:"alpha_pattern"`
+	// ModulesToSave are modules that are trained whole and saved with the adapter.
+	// Default: none; a classifier's head always is.
+	ModulesToSave []string `json:"modules_to_save,omitempty" yaml:"modules_to_save"`
+	// Bias says which biases are trained: none, all or lora_only (of the corrected
+	// modules). Default: none.
 	Bias string `json:"bias" yaml:"bias"`
+	// UseRSLoRA divides LoraAlpha by the root of R, not by R. Default: false.
+	UseRSLoRA bool `json:"use_rslora,omitempty" yaml:"use_rslora"`
+	// UseDoRA trains the length of each row of the corrected weights apart from
+	// their direction. Default: false.
+	UseDoRA bool `json:"use_dora,omitempty" yaml:"use_dora"`
+	// LoraplusLRRatio multiplies the learning rate of the B matrices (LoRA+); 16
+	// is common. Default: 0, the rate is the same.
+	LoraplusLRRatio float64 `json:"loraplus_lr_ratio,omitempty" yaml:"loraplus_lr_ratio"`
+	// InitLoraWeights says how the A matrices begin: default (uniform, as PEFT's
+	// true) or gaussian. Default: default.
+	InitLoraWeights string `json:"init_lora_weights,omitempty" yaml:"init_lora_weights"`
+}
+
+// Bottleneck configures method adapter, in the words of AdapterHub.
+type Bottleneck struct {
+	// Architecture is where bottlenecks stand: seq_bn (Pfeiffer: after each
+	// feed-forward part), double_seq_bn (Houlsby: after attention too) or par_bn
+	// (beside the feed-forward part). Default: seq_bn.
+	Architecture string `json:"architecture" yaml:"architecture"`
+	// ReductionFactor is how many times narrower a bottleneck is than the model.
+	// Default: 16; 2 for par_bn.
+	ReductionFactor float64 `json:"reduction_factor,omitempty" yaml:"reduction_factor"`
+	// BottleneckSize is the width of a bottleneck in its place. Default: 0, what
+	// ReductionFactor says.
+	BottleneckSize int `json:"bottleneck_size,omitempty" yaml:"bottleneck_size"`
+	// NonLinearity is relu, swish, gelu or tanh. Default: that of the architecture.
+	NonLinearity string `json:"non_linearity,omitempty" yaml:"non_linearity"`
+	// Scaling multiplies what a bottleneck adds. Default: 1; 4 for par_bn.
+	Scaling float64 `json:"scaling,omitempty" yaml:"scaling"`
+	// LNBefore normalises what goes into a bottleneck. Default: false.
+	LNBefore bool `json:"ln_before,omitempty" yaml:"ln_before"`
+	// LNAfter normalises what comes out of it. Default: false.
+	LNAfter bool `json:"ln_after,omitempty" yaml:"ln_after"`
+	// OriginalLNBefore puts the model's own norm before a bottleneck. Default: that
+	// of the architecture.
+	OriginalLNBefore *bool `json:"original_ln_before,omitempty" yaml:"original_ln_before"`
+	// OriginalLNAfter puts the model's own norm after it. Default: true.
+	OriginalLNAfter *bool `json:"original_ln_after,omitempty" yaml:"original_ln_after"`
+	// ResidualBeforeLN takes the residual stream before the model's norm. Default:
+	// true.
+	ResidualBeforeLN *bool `json:"residual_before_ln,omitempty" yaml:"residual_before_ln"`
+	// CrossAdapter puts bottlenecks after a decoder's attention to the encoder too.
+	// Default: false.
+	CrossAdapter bool `json:"cross_adapter,omitempty" yaml:"cross_adapter"`
+	// InitWeights says how bottlenecks begin: bert (normal) or mam_adapter (what
+	// comes out is 0). Default: bert; mam_adapter for par_bn.
+	InitWeights string `json:"init_weights,omitempty" yaml:"init_weights"`
+}
+
+// Prompt configures method prompt, in the words of PEFT.
+type Prompt struct {
+	// NumVirtualTokens is the length of the prompt. Default: 20.
+	NumVirtualTokens int `json:"num_virtual_tokens" yaml:"num_virtual_tokens"`
+	// PromptTuningInit says how it begins: sample_vocab (embeddings of tokens drawn
+	// from the vocabulary), random, text (those of PromptTuningInitText) or
+	// class_labels (those of Labels). Default: sample_vocab.
+	PromptTuningInit string `json:"prompt_tuning_init" yaml:"prompt_tuning_init"`
+	// PromptTuningInitText is the text that a prompt begins as. Default: none.
+	PromptTuningInitText string `json:"prompt_tuning_init_text,omitempty" yaml:"prompt_tuning_init_text"`
+}
+
+// Prefix configures method prefix, in the words of PEFT.
+type Prefix struct {
+	// NumVirtualTokens is the length of the prefix. Default: 20.
+	NumVirtualTokens int `json:"num_virtual_tokens" yaml:"num_virtual_tokens"`
+	// PrefixProjection makes the prefix by a small network, which is trained in its
+	// place. Default: false.
+	PrefixProjection bool `json:"prefix_projection,omitempty" yaml:"prefix_projection"`
+	// EncoderHiddenSize is the width of that network. Default: 0, the model's.
+	EncoderHiddenSize int `json:"encoder_hidden_size,omitempty" yaml:"encoder_hidden_size"`
+	// PrefixInitText is a text whose own keys and values the prefix begins as, not
+	// with PrefixProjection. Default: none, normal numbers.
+	PrefixInitText string `json:"prefix_init_text,omitempty" yaml:"prefix_init_text"`
+}
+
+// IA3 configures method ia3, in the words of PEFT.
+type IA3 struct {
+	// TargetModules are the modules whose outputs are scaled, as those of LoRA.
+	// Default: keys, values and the second map of the feed-forward part.
+	TargetModules []string `json:"target_modules,omitempty" yaml:"target_modules"`
+	// FeedforwardModules are those of TargetModules whose inputs are scaled.
+	// Default: the second map of the feed-forward part.
+	FeedforwardModules []string `json:"feedforward_modules,omitempty" yaml:"feedforward_modules"`
 }

@@ -3,6 +3,7 @@ package job
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -86,8 +87,9 @@ type choice struct {
 }
 
 var choices = []choice{
-	{"method", func(s Spec) string { return s.Method }, []string{"full", "lora"},
-		[]string{"feature", "adapter", "prompt", "prefix", "ia3", "dora", "qlora", "bitfit", "p_tuning"}, map[string]string{"LORA": "lora", "freeze": "feature"}},
+	{"method", func(s Spec) string { return s.Method }, []string{"full", "lora", "adapter", "prompt", "prefix", "ia3", "bitfit"},
+		[]string{"feature", "qlora", "p_tuning"}, map[string]string{"LORA": "lora", "IA3": "ia3", "PROMPT_TUNING": "prompt", "PREFIX_TUNING": "prefix",
+			"prompt_tuning": "prompt", "prefix_tuning": "prefix", "seq_bn": "adapter", "houlsby": "adapter", "pfeiffer": "adapter", "bias-only": "bitfit"}},
 	{"excess_length_strategy", func(s Spec) string { return cmp.Or(s.ExcessLengthStrategy, "drop") }, []string{"drop", "truncate", "error"},
 		nil, map[string]string{"raise": "error"}},
 	{"on_bad_row", func(s Spec) string { return s.OnBadRow }, []string{"error", "skip"},
@@ -146,26 +148,28 @@ func words(w []string) string {
 }
 
 func (s Spec) checkMethod() *keyError {
-	l := s.LoRA
+	for _, method := range slices.Sorted(maps.Keys(sectionOf)) {
+		name := sectionOf[method]
+		if there := !s.sectionField(name).IsNil(); there && method != s.Method {
+			return &keyError{name, fmt.Sprintf("configures method %s, but method is %s; leave one of the two out", method, s.Method)}
+		} else if !there && method == s.Method {
+			return &keyError{name, "missing; want the section that configures method " + method}
+		}
+	}
 	switch {
-	case s.Method != "lora" && l != nil:
-		return &keyError{"lora", fmt.Sprintf("configures method lora, but method is %s; leave one of the two out", s.Method)}
-	case s.Method == "lora" && l == nil:
-		return &keyError{"lora", "missing; want r, lora_alpha and target_modules"}
 	case s.Method != "full" && s.ReinitWeights:
 		return &keyError{"reinit_weights", fmt.Sprintf("random weights stay random with method %s; want method full", s.Method)}
 	case s.Method != "full" && s.SaveDtype != "float32":
 		return &keyError{"save_dtype", s.SaveDtype + "; adapters are written as float32"}
-	case l == nil:
-		return nil
-	case len(l.TargetModules) == 0 || slices.Contains(l.TargetModules, ""):
-		return &keyError{"lora.target_modules", "a name is missing; want names of modules such as c_attn, or all-linear"}
-	case len(l.TargetModules) > 1 && slices.Contains(l.TargetModules, "all-linear"):
-		return &keyError{"lora.target_modules", "all-linear beside others; want it alone, or only names of modules"}
+	case s.Method != "full" && len(s.UnfrozenParameters) > 0:
+		return &keyError{"unfrozen_parameters", fmt.Sprintf("with method %s; only method full trains the model's own parameters", s.Method)}
+	case s.Method != "full" && s.LayerLRDecay != 1:
+		return &keyError{"layer_lr_decay", fmt.Sprintf("%v with method %s; only method full trains the model's own layers", s.LayerLRDecay, s.Method)}
 	}
-	bias := choice{built: []string{"none"}, unbuilt: []string{"all", "lora_only"}}
-	if problem := bias.check(l.Bias); problem != "" {
-		return &keyError{"lora.bias", problem}
+	for _, check := range []func() *keyError{s.LoRA.check, s.Bottleneck.check, s.Prompt.check, s.Prefix.check} {
+		if err := check(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

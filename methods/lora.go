@@ -41,6 +41,9 @@ func newLoRA(spec job.Spec) (nn.Method, error) {
 	if b := spec.LoRA.Bias; b != "" && b != "none" {
 		return nil, fmt.Errorf("lora.bias is %q; only none is built", b)
 	}
+	if s := spec.LoRA; s.UseDoRA || s.UseRSLoRA || s.LoraplusLRRatio > 0 || s.InitLoraWeights == "gaussian" || len(s.ExcludeModules)+len(s.LayersToTransform)+len(s.RankPattern)+len(s.AlphaPattern)+len(s.ModulesToSave) > 0 {
+		return nil, fmt.Errorf("lora: only r, lora_alpha, lora_dropout and target_modules are built")
+	}
 	l := LoRA{spec.LoRA.R, spec.LoRA.LoraAlpha, spec.LoRA.LoraDropout, spec.LoRA.TargetModules}
 	return l, l.validate()
 }

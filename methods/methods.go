@@ -19,7 +19,7 @@ import (
 
 // table makes each method from a job's spec.
 var table = map[string]func(job.Spec) (nn.Method, error){
-	"full": func(job.Spec) (nn.Method, error) { return Full{}, nil },
+	"full": newFull,
 	"lora": newLoRA,
 }
 

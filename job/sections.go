@@ -1,0 +1,70 @@
+package job
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// oneOf says that a key of a section must be one of a few words.
+func oneOf(key, value string, words ...string) *keyError {
+	if problem := (choice{built: words}).check(value); problem != "" {
+		return &keyError{key, problem}
+	}
+	return nil
+}
+
+// check returns what is wrong with the section; nothing if it is not there.
+func (l *LoRA) check() *keyError {
+	switch {
+	case l == nil:
+		return nil
+	case len(l.TargetModules) == 0 || slices.Contains(l.TargetModules, ""):
+		return &keyError{"lora.target_modules", "a name is missing; want names of modules such as c_attn, or all-linear"}
+	case len(l.TargetModules) > 1 && slices.Contains(l.TargetModules, "all-linear"):
+		return &keyError{"lora.target_modules", "all-linear beside others; want it alone, or only names of modules"}
+	}
+	for name, r := range l.RankPattern {
+		if r < 1 {
+			return &keyError{"lora.rank_pattern", fmt.Sprintf("%s: %d; want a rank of at least 1", name, r)}
+		}
+	}
+	return cmp.Or(oneOf("lora.bias", l.Bias, "none", "all", "lora_only"),
+		oneOf("lora.init_lora_weights", cmp.Or(l.InitLoraWeights, "default"), "default", "gaussian"))
+}
+
+func (b *Bottleneck) check() *keyError {
+	switch {
+	case b == nil:
+		return nil
+	case b.BottleneckSize > 0 && b.ReductionFactor > 0:
+		return &keyError{"bottleneck.bottleneck_size", fmt.Sprintf("%d beside reduction_factor %v; want one of the two", b.BottleneckSize, b.ReductionFactor)}
+	}
+	return cmp.Or(oneOf("bottleneck.architecture", b.Architecture, "seq_bn", "double_seq_bn", "par_bn"),
+		oneOf("bottleneck.non_linearity", cmp.Or(b.NonLinearity, "relu"), "relu", "swish", "gelu", "tanh"),
+		oneOf("bottleneck.init_weights", cmp.Or(b.InitWeights, "bert"), "bert", "mam_adapter"))
+}
+
+func (p *Prompt) check() *keyError {
+	switch {
+	case p == nil:
+		return nil
+	case p.PromptTuningInit == "text" && p.PromptTuningInitText == "":
+		return &keyError{"prompt.prompt_tuning_init_text", "missing; want the text that the prompt begins as"}
+	case p.PromptTuningInit != "text" && p.PromptTuningInitText != "":
+		return &keyError{"prompt.prompt_tuning_init_text", fmt.Sprintf("beside prompt_tuning_init: %s; want prompt_tuning_init: text", p.PromptTuningInit)}
+	}
+	return oneOf("prompt.prompt_tuning_init", p.PromptTuningInit, "sample_vocab", "random", "text", "class_labels")
+}
+
+func (p *Prefix) check() *keyError {
+	switch {
+	case p == nil:
+		return nil
+	case p.PrefixProjection && p.PrefixInitText != "":
+		return &keyError{"prefix.prefix_init_text", "with prefix_projection; the network cannot begin as a text"}
+	case !p.PrefixProjection && p.EncoderHiddenSize > 0:
+		return &keyError{"prefix.encoder_hidden_size", "without prefix_projection; there is no network"}
+	}
+	return nil
+}
