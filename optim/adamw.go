@@ -21,13 +21,17 @@ import (
 	"sync"
 )
 
-// Range is the elements [From, To) of a flat vector.
-type Range struct{ From, To int }
+// Group is the elements [From, To) of a flat vector that are updated alike.
+type Group struct {
+	From, To int
+	Decay    bool    // they decay
+	Rate     float64 // what their learning rate is multiplied by; 0: 1
+}
 
 // AdamW is Adam with decoupled weight decay (Loshchilov and Hutter, 2019,
 // https://arxiv.org/abs/1711.05101, algorithm 2), as PyTorch computes it:
 //
-//	w <- w - lr·λ·w                      where the element decays
+//	w <- w - lr·λ·w                      where the element decays; lr is its group's
 //	m <- β1·m + (1-β1)·g
 //	v <- β2·v + (1-β2)·g²
 //	w <- w - lr/(1-β1ᵗ) · m / (√v/√(1-β2ᵗ) + ε)
@@ -35,10 +39,10 @@ type AdamW struct {
 	Beta1, Beta2 float64
 	Epsilon      float64
 	WeightDecay  float64
-	Decay        []Range // which elements decay, in order, not overlapping
+	Groups       []Group // in order, not overlapping; what is in none does not decay
 }
 
-// constants are what is the same for all elements of an update.
+// constants are what is the same for all elements of a group in an update.
 type constants struct {
 	clip, keep     float32 // gradient factor; 1 - lr·λ
 	b1, c1, b2, c2 float32 // β, 1-β
@@ -46,16 +50,38 @@ type constants struct {
 	eps            float32
 }
 
-func (a *AdamW) constants(updates uint64, lr, clip float64) constants {
+// update is what is the same for all elements in an update.
+type update struct {
+	constants         // but for keep and step, which are those of no group
+	lr, decay float64 // lr and λ
+	bias      float64 // 1-β1ᵗ
+}
+
+func (a *AdamW) constants(updates uint64, lr, clip float64) update {
 	t := updates + 1
-	return constants{
-		clip: float32(clip), keep: float32(1 - float64(lr*a.WeightDecay)),
-		b1: float32(a.Beta1), c1: float32(1 - a.Beta1),
+	u := update{lr: lr, decay: a.WeightDecay, bias: 1 - power(a.Beta1, t)}
+	u.constants = constants{
+		clip: float32(clip),
+		b1:   float32(a.Beta1), c1: float32(1 - a.Beta1),
 		b2: float32(a.Beta2), c2: float32(1 - a.Beta2),
-		step: float32(lr / (1 - power(a.Beta1, t))),
 		root: float32(math.Sqrt(1 - power(a.Beta2, t))),
 		eps:  float32(a.Epsilon),
 	}
+	u.constants = u.of(Group{})
+	return u
+}
+
+// of returns the constants of a group.
+func (u *update) of(g Group) constants {
+	c, lr := u.constants, u.lr
+	if g.Rate != 0 {
+		lr *= g.Rate
+	}
+	c.keep, c.step = 1, float32(lr/u.bias)
+	if g.Decay {
+		c.keep = float32(1 - float64(lr*u.decay))
+	}
+	return c
 }
 
 // power returns xⁿ by repeated multiplication, 0 <= x < 1: the same bits
@@ -78,19 +104,18 @@ func (a *AdamW) Update(w, g, m, v []float32, updates uint64, lr, clip float64, f
 	a.update(w, g, m, v, a.constants(updates, lr, clip), from, to)
 }
 
-func (a *AdamW) update(w, g, m, v []float32, c constants, from, to int) {
-	plain := c
-	plain.keep = 1
+func (a *AdamW) update(w, g, m, v []float32, u update, from, to int) {
 	at := from
-	for _, d := range a.Decay {
+	for _, d := range a.Groups {
 		if d.To <= at || d.From >= to {
 			continue
 		}
-		plain.apply(w, g, m, v, at, max(at, d.From))
+		c := u.of(d)
+		u.apply(w, g, m, v, at, max(at, d.From))
 		c.apply(w, g, m, v, max(at, d.From), min(to, d.To))
 		at = min(to, d.To)
 	}
-	plain.apply(w, g, m, v, at, to)
+	u.apply(w, g, m, v, at, to)
 }
 
 // apply updates the elements [from, to), all alike. Multiplying by keep = 1
@@ -119,8 +144,8 @@ const parallelFrom = 1 << 15
 // UpdateAll makes one update of all elements on all cores: the bits are those of
 // Update over any ranges.
 func (a *AdamW) UpdateAll(w, g, m, v []float32, updates uint64, lr, clip float64) {
-	c := a.constants(updates, lr, clip)
-	split(len(w), func(from, to int) { a.update(w, g, m, v, c, from, to) })
+	u := a.constants(updates, lr, clip)
+	split(len(w), func(from, to int) { a.update(w, g, m, v, u, from, to) })
 }
 
 // split calls part for ranges that cover [0, n), at once on all cores where n is

@@ -56,7 +56,7 @@ func TestAdamWMakesTheStepsOfPyTorch(t *testing.T) {
 	for name, run := range fixtures.Runs {
 		w := fixtures.Initial.flat()
 		o := run.Options
-		a := AdamW{o.Betas[0], o.Betas[1], o.Eps, o.WeightDecay, []Range{{0, len(w)}}}
+		a := AdamW{o.Betas[0], o.Betas[1], o.Eps, o.WeightDecay, decaying([2]int{0, len(w)})}
 		m, v := make([]float32, len(w)), make([]float32, len(w))
 		for step, grad := range fixtures.Grads {
 			a.UpdateAll(w, grad.flat(), m, v, uint64(step), o.LR, 1)
@@ -110,7 +110,7 @@ func (s system) hash() string {
 }
 
 func testAdamW(n int) AdamW {
-	return AdamW{0.9, 0.999, 1e-8, 0.01, []Range{{0, n / 7}, {n / 3, n / 2}, {n - 5, n}}}
+	return AdamW{0.9, 0.999, 1e-8, 0.01, decaying([2]int{0, n / 7}, [2]int{n / 3, n / 2}, [2]int{n - 5, n})}
 }
 
 // The hash was made on amd64. Other machines, and other levels of GOAMD64, must
@@ -149,9 +149,36 @@ func TestAdamWGivesTheSameBitsEverywhereAndHoweverItIsCut(t *testing.T) {
 	}
 }
 
+// decaying are groups that decay.
+func decaying(ranges ...[2]int) (groups []Group) {
+	for _, r := range ranges {
+		groups = append(groups, Group{From: r[0], To: r[1], Decay: true})
+	}
+	return groups
+}
+
+// A group with a rate of its own is updated as all would be at that rate.
+func TestARateIsThatOfItsGroup(t *testing.T) {
+	const n = 10
+	start := quiet(n)
+	update := func(lr float64, groups ...Group) system {
+		s := system{slices.Clone(start.w), start.g, slices.Clone(start.m), slices.Clone(start.v)}
+		a := AdamW{0.9, 0.999, 1e-8, 0.1, groups}
+		a.Update(s.w, s.g, s.m, s.v, 3, lr, 1, 0, n)
+		return s
+	}
+	whole := Group{From: 0, To: n, Decay: true}
+	slow, fast := update(1e-3, whole), update(16e-3, whole)
+	got := update(1e-3, Group{From: 0, To: 4, Decay: true}, Group{From: 4, To: n, Decay: true, Rate: 16})
+	want := append(slices.Clone(slow.w[:4]), fast.w[4:]...)
+	if !slices.Equal(got.w, want) || slices.Equal(slow.w, fast.w) {
+		t.Errorf("got %v, want %v", got.w, want)
+	}
+}
+
 func TestOnlyWhatShouldDecays(t *testing.T) {
 	const n = 10
-	a := AdamW{0.9, 0.999, 1e-8, 0.5, []Range{{2, 4}, {7, 10}}}
+	a := AdamW{0.9, 0.999, 1e-8, 0.5, decaying([2]int{2, 4}, [2]int{7, 10})}
 	for _, cut := range []int{0, 1, 3, 7, 8, 10} {
 		w, zero := make([]float32, n), make([]float32, n)
 		for i := range w {

@@ -24,7 +24,7 @@ var benchSizes = []int{32_768, 3 << 20} // the demo's LoRA, about the demo's bas
 
 func BenchmarkAdamW(b *testing.B) {
 	for _, n := range benchSizes {
-		s, a := quiet(n), AdamW{0.9, 0.999, 1e-8, 0.01, []Range{{0, n}}}
+		s, a := quiet(n), AdamW{0.9, 0.999, 1e-8, 0.01, decaying([2]int{0, n})}
 		b.Run(fmt.Sprintf("plain/%d", n), func(b *testing.B) {
 			b.SetBytes(int64(4 * n))
 			for b.Loop() {
@@ -45,7 +45,7 @@ func BenchmarkAdamW(b *testing.B) {
 func BenchmarkAdamWAgainstPlain(b *testing.B) {
 	for _, n := range benchSizes {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			s, a := quiet(n), AdamW{0.9, 0.999, 1e-8, 0.01, []Range{{0, n}}}
+			s, a := quiet(n), AdamW{0.9, 0.999, 1e-8, 0.01, decaying([2]int{0, n})}
 			repeat := max(1, (1<<20)/n)
 			timed := func(f func()) float64 {
 				start := time.Now()

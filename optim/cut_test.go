@@ -13,7 +13,7 @@ func TestAnyCutsGiveTheSameBits(t *testing.T) {
 		n := rapid.IntRange(1, 2000).Draw(t, "n")
 		a := AdamW{
 			Beta1: rapid.Float64Range(0, 0.99).Draw(t, "beta1"), Beta2: rapid.Float64Range(0, 0.9999).Draw(t, "beta2"),
-			Epsilon: 1e-8, WeightDecay: rapid.Float64Range(0, 1).Draw(t, "decay"), Decay: pairs(places(t, n, "decaying")),
+			Epsilon: 1e-8, WeightDecay: rapid.Float64Range(0, 1).Draw(t, "decay"), Groups: pairs(places(t, n, "decaying")),
 		}
 		updates, lr := rapid.Uint64Range(0, 300).Draw(t, "updates"), rapid.Float64Range(0, 0.1).Draw(t, "lr")
 		clip := rapid.Float64Range(0, 1).Draw(t, "clip")
@@ -38,11 +38,11 @@ func places(t *rapid.T, n int, name string) []int {
 	return p
 }
 
-// pairs makes ranges of ascending places, two by two.
-func pairs(places []int) []Range {
-	var r []Range
+// pairs makes groups of ascending places, two by two.
+func pairs(places []int) []Group {
+	var g []Group
 	for i := 0; i+1 < len(places); i += 2 {
-		r = append(r, Range{places[i], places[i+1]})
+		g = append(g, Group{From: places[i], To: places[i+1], Decay: i%4 == 0, Rate: float64(i % 3)})
 	}
-	return r
+	return g
 }

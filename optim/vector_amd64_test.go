@@ -27,7 +27,8 @@ func TestVectorsGiveThePlainBits(t *testing.T) {
 		draw := func(name string) []float32 { return rapid.SliceOfN(number, n, n).Draw(t, name) }
 		start := system{draw("w"), draw("g"), draw("m"), positive(draw("v"))}
 		a := testAdamW(n)
-		c := a.constants(rapid.Uint64Range(0, 100).Draw(t, "updates"), 1e-3, rapid.Float64Range(0, 1).Draw(t, "clip"))
+		u := a.constants(rapid.Uint64Range(0, 100).Draw(t, "updates"), 1e-3, rapid.Float64Range(0, 1).Draw(t, "clip"))
+		c := u.of(Group{Decay: true})
 		from := rapid.IntRange(0, n-1).Draw(t, "from")
 		var after [2]system
 		for i := range after {

@@ -101,7 +101,8 @@ type Saver interface {
 type Param struct {
 	Name         string
 	Offset, Size int
-	Decay        bool // takes part in weight decay
+	Decay        bool    // takes part in weight decay
+	Rate         float64 // what the learning rate is multiplied by; 0: 1
 }
 
 // Config is everything a Trainer needs. All fields are required unless they say otherwise.
@@ -188,13 +189,11 @@ func New(cfg Config) (*Trainer, error) {
 	return t, nil
 }
 
-// adamW gives each trainable its weight decay.
+// adamW gives each trainable its weight decay and learning rate.
 func adamW(s job.Spec, params []Param) optim.AdamW {
 	a := optim.AdamW{Beta1: s.AdamBeta1, Beta2: s.AdamBeta2, Epsilon: s.AdamEpsilon, WeightDecay: s.WeightDecay}
 	for _, p := range params {
-		if p.Decay {
-			a.Decay = append(a.Decay, optim.Range{From: p.Offset, To: p.Offset + p.Size})
-		}
+		a.Groups = append(a.Groups, optim.Group{From: p.Offset, To: p.Offset + p.Size, Decay: p.Decay, Rate: p.Rate})
 	}
 	return a
 }
