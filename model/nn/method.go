@@ -38,6 +38,10 @@ type Caches interface {
 	KeysValues(p Params, layer, layers int, k, v *Node) (keys, values *Node)
 }
 
+// Lengthens is a method that puts positions of its own before those of the tokens,
+// so that the longest text is shorter by as many.
+type Lengthens interface{ Lead() int }
+
 // Residuals is a method that changes what is added to the residual stream
 // (bottleneck adapters).
 type Residuals interface {
@@ -52,6 +56,7 @@ type Sequence struct {
 	Positions *Node // int32 [B, T]
 	Mask      *Node // int32 [B, T]: 1 where a token is, 0 on padding; packed: the number of the token's part, from 1
 	Packed    bool  // a row holds parts that do not see each other
+	Encoder   bool  // it is read by an encoder, beside which a decoder writes
 	Labels    *Node // int32 [B, T], unshifted, -100 where nothing is asked; nil when there are none
 }
 
@@ -59,6 +64,7 @@ type Sequence struct {
 type Residual struct {
 	X, A        *Node             // [B, T, d]: the stream before the sublayer, the sublayer's output
 	FeedForward bool              // else attention
+	Cross       bool              // attention of a decoder to what its encoder read
 	Norm        func(*Node) *Node // the norm that follows the sum; nil where norms come before sublayers
 }
 

@@ -12,6 +12,7 @@ type Decl struct {
 	Name  string // Hugging Face or PEFT state-dict key
 	Shape []int
 	Init  Init   // its value where no file gives one
+	From  From   // gives that value in Init's place, where it comes of the base model
 	Added bool   // the method's own: no base directory holds it
 	Key   string // the name under which it is trained and saved; "" if it is frozen
 	Decay bool   // takes part in weight decay when it is trained
@@ -80,6 +81,11 @@ func (p Params) Vector(name string, init Init, size int) *Node {
 func (p Params) Trainable(key string, init Init, shape ...int) *Node {
 	decay := !strings.HasSuffix(key, "bias")
 	return p.node(Decl{Name: key, Shape: shape, Init: init, Added: true, Key: key, Decay: decay})
+}
+
+// TrainableFrom is Trainable with values that come of the base model.
+func (p Params) TrainableFrom(key string, from From, shape ...int) *Node {
+	return p.node(Decl{Name: key, Shape: shape, From: from, Added: true, Key: key, Decay: !strings.HasSuffix(key, "bias")})
 }
 
 func (p Params) own(d Decl) *Node {
