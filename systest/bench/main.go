@@ -66,7 +66,21 @@ func run(ctx context.Context, out string, quick bool) error {
 		_, err := os.Stdout.WriteString(r.String())
 		return err
 	}
-	return os.WriteFile(out, []byte(r.String()), 0o644)
+	return os.WriteFile(out, []byte(r.String()+others(out)), 0o644)
+}
+
+// others returns the section that another program writes to the same file:
+// bench/encode.py, which needs Python.
+func others(out string) string {
+	text, err := os.ReadFile(out)
+	if err != nil {
+		return ""
+	}
+	_, section, found := strings.Cut(string(text), "\n## Encoding text ")
+	if !found {
+		return ""
+	}
+	return "\n## Encoding text " + section
 }
 
 // report is the text of docs/bench.md as it grows.
