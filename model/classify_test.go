@@ -6,70 +6,11 @@ import (
 	"strings"
 	"testing"
 
-	"carillon/backend"
 	"carillon/backend/backendtest"
 	"carillon/job"
 	"carillon/methods"
 	"carillon/model/nn"
 )
-
-// prefixWithHead also trains the head, as PEFT does.
-type prefixWithHead struct{ prefixSketch }
-
-func (prefixWithHead) Trains(name string) (string, bool) {
-	return "base_model." + name, name == "score.weight"
-}
-
-func TestClassifiersAgreeWithTransformersAndPEFT(t *testing.T) {
-	for _, tt := range []struct {
-		fixture string
-		method  nn.Method
-		quick   bool // on the Go backend alone
-	}{{"base", methods.Full{}, false}, {"lora", loraCase, false}, {"prefix", prefixWithHead{}, true}} {
-		t.Run(tt.fixture, func(t *testing.T) {
-			backendtest.Each(t, func(t *testing.T, be *backend.Backend) {
-				if tt.quick && be.Kind() != backend.Go {
-					t.Skip("XLA compiles for seconds")
-				}
-				want, in := openFixture(t, "gpt2-cls/"+tt.fixture), openFixture(t, "gpt2-cls/base").batch()
-				s := startSession(t, openModel(t, be, "gpt2-cls"), tt.method)
-				if err := s.Upload(want.initial(s)); err != nil {
-					t.Fatal(err)
-				}
-				checkOutputs(t, s, in, want)
-				checkGradient(t, s, in, want)
-			})
-		})
-	}
-}
-
-// checkOutputs compares what the head gives, and the loss of each example.
-func checkOutputs(t *testing.T, s *Session, in Input, want fixture) {
-	t.Helper()
-	_, got, err := s.Outputs(in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ref := want.floats("logits")
-	if d := furthest(got, ref) / largest(ref); d > logitsTolerance || len(got) != len(ref) {
-		t.Errorf("logits differ by %.2g of the largest, want at most %g", d, logitsTolerance)
-	}
-	for r, ref := range want.facts.Losses {
-		one := in
-		one.Targets = slices.Repeat([]int32{nn.Ignored}, in.Rows)
-		one.Targets[r] = in.Targets[r]
-		loss, err := s.Loss(one)
-		if err != nil || math.Abs(float64(loss)-ref) > 1e-5*ref {
-			t.Errorf("example %d: loss %v (%v), want %v", r, loss, err, ref)
-		}
-	}
-}
-
-func TestFiveStepsOfAClassifierAreThoseOfPyTorch(t *testing.T) {
-	want := openFixture(t, "gpt2-cls/lora")
-	s := startSession(t, openModel(t, backendtest.Go(t), "gpt2-cls"), loraCase)
-	checkFinal(t, s, trainFive(t, s, openFixture(t, "gpt2-cls/base").batch(), 3, want), want)
-}
 
 // A new head: of as many labels as the job has, drawn from the seed and the name.
 func TestAModelThatGoesOnWithTextsGetsAHead(t *testing.T) {

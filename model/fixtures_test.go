@@ -3,9 +3,12 @@ package model
 import (
 	"encoding/binary"
 	"encoding/json"
+	"maps"
 	"math"
 	"os"
+	"path"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"carillon/backend"
@@ -18,8 +21,10 @@ type fixture struct {
 	tensors map[string][]uint32 // the four bytes of each element
 	facts   struct {
 		LossSum float64             `json:"loss_sum"`
+		Tokens  int64               `json:"tokens"`
 		Losses  []float64           `json:"per_example_loss"`
 		Noise   map[string][][2]int `json:"gradient_is_only_noise"`
+		Zero    []string            `json:"zero_gradient"`
 		Train   trainFacts          `json:"train"`
 	}
 }
@@ -31,8 +36,12 @@ type trainFacts struct {
 	LossAfter float64   `json:"loss_after"`
 }
 
+// openFixture opens testdata/cases/<name>; a name without a folder is of gpt2.
 func openFixture(t testing.TB, name string) fixture {
 	t.Helper()
+	if !strings.Contains(name, "/") {
+		name = "gpt2/" + name
+	}
 	f := fixture{t: t, tensors: map[string][]uint32{}}
 	data, err := os.ReadFile(filepath.Join("testdata/cases", name+".safetensors"))
 	if err != nil {
@@ -60,7 +69,17 @@ func openFixture(t testing.TB, name string) fixture {
 	if err := json.Unmarshal(facts, &f.facts); err != nil {
 		t.Fatal(err)
 	}
+	if !f.has("input/input_ids") { // the model's cases share a batch
+		maps.Copy(f.tensors, openFixture(t, path.Dir(name)+"/base").inputs())
+	}
 	return f
+}
+
+// inputs are the tensors of the batch.
+func (f fixture) inputs() map[string][]uint32 {
+	in := maps.Clone(f.tensors)
+	maps.DeleteFunc(in, func(name string, _ []uint32) bool { return !strings.HasPrefix(name, "input/") })
+	return in
 }
 
 func (f fixture) has(name string) bool { return f.tensors[name] != nil }
@@ -88,9 +107,11 @@ func (f fixture) ints(name string) []int32 {
 // batch returns the case's batch of 3 x 16 tokens.
 func (f fixture) batch() Input {
 	in := Input{Rows: 3, Len: 16, Tokens: f.ints("input/input_ids"), Mask: f.ints("input/attention_mask")}
-	if labels := f.ints("input/labels"); len(labels) == in.Rows {
+	switch labels := f.ints("input/labels"); len(labels) {
+	case 0: // features alone are asked for
+	case in.Rows:
 		in.Targets = labels
-	} else {
+	default:
 		in.Labels = labels
 	}
 	return in

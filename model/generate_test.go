@@ -19,7 +19,7 @@ type run struct {
 
 func openRuns(t *testing.T, name string) []run {
 	t.Helper()
-	data, err := os.ReadFile("testdata/cases/" + name + ".json")
+	data, err := os.ReadFile("testdata/cases/gpt2/" + name + ".json")
 	if err != nil {
 		t.Fatal(err)
 	}
