@@ -42,7 +42,7 @@ func (b *Bottleneck) check() *keyError {
 	}
 	return cmp.Or(oneOf("bottleneck.architecture", b.Architecture, "seq_bn", "double_seq_bn", "par_bn"),
 		oneOf("bottleneck.non_linearity", cmp.Or(b.NonLinearity, "relu"), "relu", "swish", "gelu", "tanh"),
-		oneOf("bottleneck.init_weights", cmp.Or(b.InitWeights, "bert"), "bert", "mam_adapter"))
+		oneOf("bottleneck.init_weights", cmp.Or(b.InitWeights, "bert"), "bert", "houlsby", "mam_adapter"))
 }
 
 func (p *Prompt) check() *keyError {
@@ -61,10 +61,14 @@ func (p *Prefix) check() *keyError {
 	switch {
 	case p == nil:
 		return nil
-	case p.PrefixProjection && p.PrefixInitText != "":
-		return &keyError{"prefix.prefix_init_text", "with prefix_projection; the network cannot begin as a text"}
+	case p.PrefixProjection && (p.PrefixInit != "" || p.PrefixInitText != ""):
+		return &keyError{"prefix.prefix_init", "with prefix_projection; the network begins as PEFT's does"}
+	case p.PrefixInit == "text" && p.PrefixInitText == "":
+		return &keyError{"prefix.prefix_init_text", "missing; want the text that the prefix begins as"}
+	case p.PrefixInit != "" && p.PrefixInit != "text" && p.PrefixInitText != "":
+		return &keyError{"prefix.prefix_init_text", fmt.Sprintf("beside prefix_init: %s; want prefix_init: text", p.PrefixInit)}
 	case !p.PrefixProjection && p.EncoderHiddenSize > 0:
 		return &keyError{"prefix.encoder_hidden_size", "without prefix_projection; there is no network"}
 	}
-	return nil
+	return oneOf("prefix.prefix_init", cmp.Or(p.PrefixInit, "zero"), "text", "sample_vocab", "zero", "random")
 }

@@ -310,6 +310,9 @@ type Bottleneck struct {
 	// BottleneckSize is the width of a bottleneck in its place. Default: 0, what
 	// ReductionFactor says.
 	BottleneckSize int `json:"bottleneck_size,omitempty" yaml:"bottleneck_size"`
+	// LeaveOut are the numbers of layers without a bottleneck, from 0. Default:
+	// none.
+	LeaveOut []int `json:"leave_out,omitempty" yaml:"leave_out"`
 	// NonLinearity is relu, swish, gelu or tanh. Default: that of the architecture.
 	NonLinearity string `json:"non_linearity,omitempty" yaml:"non_linearity"`
 	// Scaling multiplies what a bottleneck adds. Default: 1; 4 for par_bn.
@@ -329,8 +332,9 @@ type Bottleneck struct {
 	// CrossAdapter puts bottlenecks after a decoder's attention to the encoder too.
 	// Default: false.
 	CrossAdapter bool `json:"cross_adapter,omitempty" yaml:"cross_adapter"`
-	// InitWeights says how bottlenecks begin: bert (normal) or mam_adapter (what
-	// comes out is 0). Default: bert; mam_adapter for par_bn.
+	// InitWeights says how bottlenecks begin: bert (normal), houlsby (normal and
+	// cut, smaller) or mam_adapter (what comes out is 0). Default: bert; mam_adapter
+	// for par_bn.
 	InitWeights string `json:"init_weights,omitempty" yaml:"init_weights"`
 }
 
@@ -355,8 +359,13 @@ type Prefix struct {
 	PrefixProjection bool `json:"prefix_projection,omitempty" yaml:"prefix_projection"`
 	// EncoderHiddenSize is the width of that network. Default: 0, the model's.
 	EncoderHiddenSize int `json:"encoder_hidden_size,omitempty" yaml:"encoder_hidden_size"`
-	// PrefixInitText is a text whose own keys and values the prefix begins as, not
-	// with PrefixProjection. Default: none, normal numbers.
+	// PrefixInit says how a prefix without PrefixProjection begins: text (the keys
+	// and values of PrefixInitText), sample_vocab (those of tokens drawn from the
+	// vocabulary), zero or random (normal numbers, as PEFT's, which hardly learn).
+	// Default: text with a PrefixInitText, else sample_vocab; zero for T5.
+	PrefixInit string `json:"prefix_init,omitempty" yaml:"prefix_init"`
+	// PrefixInitText is a text whose own keys and values the prefix begins as.
+	// Default: none.
 	PrefixInitText string `json:"prefix_init_text,omitempty" yaml:"prefix_init_text"`
 }
 
