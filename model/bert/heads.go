@@ -1,0 +1,54 @@
+package bert
+
+import (
+	. "github.com/gomlx/gomlx/core/graph"
+
+	"carillon/model/nn"
+)
+
+// Classes returns the names of what a classifier tells apart, by number: one of a
+// regression, none of a model that is no classifier.
+func (m Model) Classes() []string {
+	if !m.has(classifier) {
+		return nil
+	}
+	return m.Head.Names()
+}
+
+// Bare reports whether the model's files hold no head.
+func (m Model) Bare() bool { return !m.has(classifier) && !m.has(maskedLM) && !m.has(pretraining) }
+
+// Score returns a classifier's n outputs [B, n] for x [B, T, d] from Hidden: those
+// of the first token, which in a text is [CLS] or <s>.
+func (m Model) Score(p nn.Params, x *Node, _ nn.Sequence, n int) *Node {
+	f, first := m.family, Squeeze(Slice(x, AxisRange(), AxisElem(0)), 1) // [B, d]
+	dense := m.linear
+	if f.whole {
+		dense = m.output
+	}
+	h := f.activation(dense(p.In(f.dense), first, m.HiddenSize))
+	return m.output(p.In(f.classifier), h, n)
+}
+
+// output is a linear map that methods do not change.
+func (m Model) output(p nn.Params, x *Node, n int) *Node {
+	w := p.Weight("weight", nn.Normal(m.InitializerRange), n, m.HiddenSize)
+	return nn.AddVector(nn.MatT(x, w), p.Vector("bias", nn.Zero, n))
+}
+
+// Logits returns the masked-LM head's output [..., V] for x [..., d] from Hidden:
+// a hidden layer and its norm, and the products with the embeddings of the tokens
+// (tied) or a matrix of its own.
+func (m Model) Logits(p nn.Params, x *Node) *Node {
+	f, act := m.family, m.family.lmActivation
+	if act == "" {
+		act = m.HiddenAct
+	}
+	x = m.normalize(p.In(f.transformNorm), activate(act, m.linear(p.In(f.transform), x, m.HiddenSize)))
+	bias := p.In(f.decoderBias).Vector("bias", nn.Zero, m.VocabSize)
+	if m.TieWordEmbeddings {
+		return nn.AddVector(nn.MatT(x, m.table(p, "word_embeddings", m.VocabSize)), bias)
+	}
+	w := p.In(f.decoder).Weight("weight", nn.Normal(m.InitializerRange), m.VocabSize, m.HiddenSize)
+	return nn.AddVector(nn.MatT(x, w), bias)
+}
