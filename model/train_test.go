@@ -30,7 +30,7 @@ func trainFive(t *testing.T, s *Session, in Input, want fixture) []float32 {
 	tokens := want.facts.Tokens
 	w, g := want.initial(s), make([]float32, s.Size())
 	m, v := make([]float32, s.Size()), make([]float32, s.Size())
-	adam := optim.AdamW{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 0.01, Decay: []optim.Range{{From: 0, To: s.Size()}}}
+	adam := optim.AdamW{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 0.01, Groups: []optim.Group{{From: 0, To: s.Size(), Decay: true}}}
 	near := func(what string, got, ref, tolerance float64) {
 		if math.Abs(got-ref) > tolerance*ref {
 			t.Errorf("%s %v, want %v", what, got, ref)
