@@ -1,6 +1,8 @@
 package nn
 
 import (
+	"slices"
+
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -81,14 +83,54 @@ func otherParts(part *Node, lead int) *Node {
 	return Reshape(bias, b, 1, t, lead+t)
 }
 
+// WindowMask is CausalMask for tokens that see no further back than window keys,
+// their own among them; keys in front count like tokens (Jiang et al., 2023,
+// https://arxiv.org/abs/2310.06825).
+func WindowMask(s Sequence, lead, window int) *Node {
+	g, t := s.Mask.Graph(), s.Mask.Shape().Dim(1)
+	square := shapes.Make(dtypes.Int32, 1, 1, t, lead+t)
+	first := AddScalar(Iota(g, square, 2), int32(lead-window+1))
+	near := GreaterOrEqual(Iota(g, square, 3), first)
+	return Add(CausalMask(s, lead), Where(near, Scalar(g, dtypes.Float32, 0), Scalar(g, dtypes.Float32, hidden)))
+}
+
+// Rotate turns the pairs (x[i], x[i+hd/2]) of each row of x [B, H, T, hd] by the
+// angles whose cosines and sines are given, [B, 1, T, hd/2] (rotary positions: Su
+// et al., 2021, https://arxiv.org/abs/2104.09864). The gradient turns back.
+func Rotate(x, cos, sin *Node) *Node {
+	return pullback(x, func(x *Node) []*Node { return []*Node{turn(x, cos, sin)} },
+		func(_, dy []*Node) *Node { return turn(dy[0], cos, Neg(sin)) })[0]
+}
+
+func turn(x, cos, sin *Node) *Node {
+	half := x.Shape().Dim(3) / 2
+	a := Slice(x, AxisRange(), AxisRange(), AxisRange(), AxisRange(0, half))
+	b := Slice(x, AxisRange(), AxisRange(), AxisRange(), AxisRange(half))
+	return Concatenate([]*Node{Sub(Mul(a, cos), Mul(b, sin)), Add(Mul(b, cos), Mul(a, sin))}, 3)
+}
+
 // Attention returns softmax(scale·q·kᵀ + bias)·v for q [B, H, T, hd], k and v
-// [B, H, S, hd] and bias [B, 1, T, S] (Vaswani et al., 2017,
-// https://arxiv.org/abs/1706.03762): [B, H, T, hd].
+// [B, KV, S, hd] and bias [B, 1, T, S] (Vaswani et al., 2017,
+// https://arxiv.org/abs/1706.03762): [B, H, T, hd]. Where there are fewer keys and
+// values than queries, H/KV neighbouring heads share them (Ainslie et al., 2023,
+// https://arxiv.org/abs/2305.13245): they are rows of one product, and no key or
+// value is repeated.
 func Attention(q, k, v, bias *Node, scale float64) *Node {
 	batch := []int{0, 1}
-	scores := Dot(MulScalar(q, scale), k).General([]int{3}, batch, []int{3}, batch)
-	weights := softmax(Add(scores, bias))
-	return Dot(weights, v).General([]int{3}, batch, []int{2}, batch)
+	b, h, t, hd := q.Shape().Dim(0), q.Shape().Dim(1), q.Shape().Dim(2), q.Shape().Dim(3)
+	kv, s := k.Shape().Dim(1), k.Shape().Dim(2)
+	rows := h / kv * t
+	scores := Dot(reshape(MulScalar(q, scale), b, kv, rows, hd), k).General([]int{3}, batch, []int{3}, batch)
+	weights := softmax(Add(reshape(scores, b, h, t, s), bias))
+	return reshape(Dot(reshape(weights, b, kv, rows, s), v).General([]int{3}, batch, []int{2}, batch), b, h, t, hd)
+}
+
+// reshape is Reshape, which on some backends copies even what has the shape already.
+func reshape(x *Node, dims ...int) *Node {
+	if slices.Equal(x.Shape().Dimensions, dims) {
+		return x
+	}
+	return Reshape(x, dims...)
 }
 
 // softmax over the last axis. GoMLX's own becomes a fused operation on the Go

@@ -35,6 +35,24 @@ func standardize(x *Node, epsilon float64) *Node {
 	})[0]
 }
 
+// RMSNorm gives each row of x [..., d] the mean square 1, times a gain (Zhang and
+// Sennrich, 2019, https://arxiv.org/abs/1910.07467).
+func RMSNorm(p Params, x *Node, epsilon float64) *Node {
+	gain := p.Vector("weight", One, x.Shape().Dim(-1))
+	return Mul(normalize(x, epsilon), ExpandLeft(gain, x.Rank()))
+}
+
+// normalize gives each row of x the mean square 1.
+func normalize(x *Node, epsilon float64) *Node {
+	var scale *Node // [..., 1]
+	return pullback(x, func(x *Node) []*Node {
+		scale = Inverse(Sqrt(AddScalar(mean(Mul(x, x)), epsilon)))
+		return []*Node{Mul(x, scale)}
+	}, func(y, dy []*Node) *Node {
+		return Mul(scale, Sub(dy[0], Mul(y[0], mean(Mul(y[0], dy[0])))))
+	})[0]
+}
+
 // mean returns the mean over the last axis, which stays with length 1.
 func mean(x *Node) *Node {
 	return MulScalar(ReduceAndKeep(x, ReduceSum, -1), 1/float64(x.Shape().Dim(-1)))
@@ -49,8 +67,10 @@ func Activation(name string) (func(*Node) *Node, error) {
 		return gelu, nil
 	case "relu":
 		return relu, nil
+	case "silu", "swish":
+		return silu, nil
 	}
-	return nil, fmt.Errorf("activation %q is not known; known are gelu_new, gelu_pytorch_tanh, gelu_fast, gelu and relu", name)
+	return nil, fmt.Errorf("activation %q is not known; known are gelu_new, gelu_pytorch_tanh, gelu_fast, gelu, relu, silu and swish", name)
 }
 
 // geluTanh is GELU by its tanh form (Hendrycks and Gimpel, 2016,
@@ -65,6 +85,9 @@ func geluTanh(x *Node) *Node {
 func gelu(x *Node) *Node {
 	return MulScalar(Mul(x, AddScalar(Erf(MulScalar(x, math.Sqrt2/2)), 1.0)), 0.5)
 }
+
+// silu is x times its logistic function.
+func silu(x *Node) *Node { return Mul(x, Logistic(x)) }
 
 func relu(x *Node) *Node { return Max(x, ZerosLike(x)) }
 
