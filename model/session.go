@@ -117,10 +117,18 @@ func (s *Session) initial() ([]float32, error) {
 	err := s.model.read(s.decls, func(r reader) error {
 		for i, d := range s.decls {
 			dst := flat[s.params[i].Offset:][:d.Size()]
-			if d.Added || !s.model.has(d.Name) {
-				d.Init(job.NewKey(s.seed, job.ForInit, job.NameWord(d.Key)), dst)
-			} else if err := r.value(d, dst); err != nil {
-				return err
+			key := job.NewKey(s.seed, job.ForInit, job.NameWord(d.Key))
+			switch {
+			case d.From != nil:
+				if err := d.From(base{s.model}, key, dst); err != nil {
+					return fmt.Errorf("first values of %s: %w", d.Key, err)
+				}
+			case d.Added || !s.model.has(d.Name):
+				d.Init(key, dst)
+			default:
+				if err := r.value(d, dst); err != nil {
+					return err
+				}
 			}
 		}
 		return nil

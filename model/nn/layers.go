@@ -17,9 +17,12 @@ func Embedding(table, ids *Node) *Node {
 // a bias (Ba et al., 2016, https://arxiv.org/abs/1607.06450).
 func LayerNorm(p Params, x *Node, epsilon float64) *Node {
 	d := x.Shape().Dim(-1)
-	gain := ExpandLeft(p.Vector("weight", One, d), x.Rank())
-	bias := ExpandLeft(p.Vector("bias", Zero, d), x.Rank())
-	return Add(Mul(standardize(x, epsilon), gain), bias)
+	return Normalize(x, p.Vector("weight", One, d), p.Vector("bias", Zero, d), epsilon)
+}
+
+// Normalize is LayerNorm with a gain and a bias [d] that are parameters of another's.
+func Normalize(x, gain, bias *Node, epsilon float64) *Node {
+	return AddVector(Mul(standardize(x, epsilon), ExpandLeft(gain, x.Rank())), bias)
 }
 
 // standardize gives each row of x mean 0 and variance 1.

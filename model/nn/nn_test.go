@@ -119,6 +119,10 @@ func TestHandWrittenGradientsAreDerivatives(t *testing.T) {
 			q, k, v := SplitQKV(x, 2)
 			return Add(weigh(Mul(q, k)), weigh(Mul(k, v)))
 		},
+		"slots, not all used": func(x *Node) *Node {
+			parts := Slots(x)
+			return Add(weigh(Mul(parts[0], parts[2])), weigh(parts[0]))
+		},
 		"split, values only": func(x *Node) *Node {
 			_, _, v := SplitQKV(x, 2)
 			return weigh(Mul(v, v))

@@ -40,6 +40,7 @@ type building struct {
 	method  Method
 	source  func(Decl) *Node
 	nodes   map[string]*Node
+	shared  map[string]any
 	linears []string // paths of the linear maps met so far
 	dropout *Node    // uint32 [3]: key, and 1 where dropout is on; nil: none
 	sites   uint32   // dropout sites met so far
@@ -49,7 +50,7 @@ type building struct {
 // parameter's value; it is called once for each name. dropout, which may be nil,
 // is a uint32 [3]: a job.Key, and 1 (dropout on) or 0 (off).
 func NewParams(g *Graph, m Method, source func(Decl) *Node, dropout *Node) Params {
-	return Params{b: &building{graph: g, method: m, source: source, nodes: map[string]*Node{}, dropout: dropout}}
+	return Params{b: &building{graph: g, method: m, source: source, nodes: map[string]*Node{}, shared: map[string]any{}, dropout: dropout}}
 }
 
 // Graph returns the graph being built.
@@ -83,6 +84,11 @@ func (p Params) Trainable(key string, init Init, shape ...int) *Node {
 	return p.node(Decl{Name: key, Shape: shape, Init: init, Added: true, Key: key, Decay: decay})
 }
 
+// TrainableVector is Trainable for a norm's parameter: spared from weight decay.
+func (p Params) TrainableVector(key string, init Init, size int) *Node {
+	return p.node(Decl{Name: key, Shape: []int{size}, Init: init, Added: true, Key: key})
+}
+
 // TrainableFrom is Trainable with values that come of the base model.
 func (p Params) TrainableFrom(key string, from From, shape ...int) *Node {
 	return p.node(Decl{Name: key, Shape: shape, From: from, Added: true, Key: key, Decay: !strings.HasSuffix(key, "bias")})
@@ -107,3 +113,14 @@ func (p Params) node(d Decl) *Node {
 // Linears returns the paths of the linear maps that the graph has passed through
 // so far, in order.
 func (p Params) Linears() []string { return p.b.linears }
+
+// Once returns what make does, which it calls once for each graph and key: what a
+// method computes in one place and uses in several.
+func Once[T any](p Params, key string, make func() T) T {
+	if made, ok := p.b.shared[key]; ok {
+		return made.(T)
+	}
+	made := make()
+	p.b.shared[key] = made
+	return made
+}
