@@ -14,7 +14,7 @@ var bert = family{
 	query:  "attention.self.query", key: "attention.self.key", value: "attention.self.value",
 	output: "attention.output.dense", attentionNorm: "attention.output.LayerNorm", attentionBottleneck: "attention.output",
 	up: "intermediate.dense", down: "output.dense", norm: "output.LayerNorm", bottleneck: "output",
-	dense: "bert.pooler.dense", activation: Tanh, classifier: "classifier",
+	pooler: "bert.pooler.dense", activation: Tanh, classifier: "classifier",
 	transform: "cls.predictions.transform.dense", transformNorm: "cls.predictions.transform.LayerNorm",
 	decoder: "cls.predictions.decoder", decoderBias: "cls.predictions",
 	unused: []unused{positionIDs, {

@@ -23,10 +23,11 @@ type family struct {
 	attentionBottleneck       string // where AdapterHub has its bottlenecks
 	bottleneck                string
 
-	dense      string            // the classifier's hidden layer, over the first token
-	activation func(*Node) *Node // that follows it
-	classifier string
-	whole      bool // methods train both as one module instead of changing the first
+	pooler     string            // makes the classifier's features of the first token; "": they are that token
+	dense      string            // the classifier's hidden layer; "": none
+	whole      bool              // methods train that and the output as one module, and do not change it
+	activation func(*Node) *Node // that follows pooler or dense
+	classifier string            // the classifier's output layer
 
 	transform, transformNorm string // the masked-LM head's hidden layer
 	decoder, decoderBias     string // its output layer

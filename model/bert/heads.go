@@ -18,16 +18,26 @@ func (m Model) Classes() []string {
 // Bare reports whether the model's files hold no head.
 func (m Model) Bare() bool { return !m.has(classifier) && !m.has(maskedLM) && !m.has(pretraining) }
 
-// Score returns a classifier's n outputs [B, n] for x [B, T, d] from Hidden: those
-// of the first token, which in a text is [CLS] or <s>.
+// Score returns a classifier's n outputs [B, n] for x [B, T, d] from Hidden.
 func (m Model) Score(p nn.Params, x *Node, _ nn.Sequence, n int) *Node {
-	f, first := m.family, Squeeze(Slice(x, AxisRange(), AxisElem(0)), 1) // [B, d]
-	dense := m.linear
-	if f.whole {
-		dense = m.output
+	f, h := m.family, m.features(p, x)
+	switch {
+	case f.whole:
+		h = f.activation(m.output(p.In(f.dense), h, m.HiddenSize))
+	case f.dense != "":
+		h = f.activation(m.linear(p.In(f.dense), h, m.HiddenSize))
 	}
-	h := f.activation(dense(p.In(f.dense), first, m.HiddenSize))
 	return m.output(p.In(f.classifier), h, n)
+}
+
+// features returns what a classifier sees [B, d] of x [B, T, d]: the first token,
+// which in a text is [CLS] or <s>, through the pooler where there is one.
+func (m Model) features(p nn.Params, x *Node) *Node {
+	first := Squeeze(Slice(x, AxisRange(), AxisElem(0)), 1)
+	if m.family.pooler == "" {
+		return first
+	}
+	return m.family.activation(m.linear(p.In(m.family.pooler), first, m.HiddenSize))
 }
 
 // output is a linear map that methods do not change.
