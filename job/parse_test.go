@@ -76,8 +76,8 @@ func TestSectionsOfMethods(t *testing.T) {
 		want Spec // its section and learning rate
 	}{
 		{"method: adapter", Spec{Bottleneck: &Bottleneck{Architecture: "seq_bn"}, LearningRate: 1e-4}},
-		{"method: adapter\nbottleneck: {architecture: par_bn, reduction_factor: 4, original_ln_after: false}",
-			Spec{Bottleneck: &Bottleneck{Architecture: "par_bn", ReductionFactor: 4, OriginalLNAfter: new(bool)}, LearningRate: 1e-4}},
+		{"method: adapter\nbottleneck: {architecture: par_bn, reduction_factor: 4, original_ln_before: false}",
+			Spec{Bottleneck: &Bottleneck{Architecture: "par_bn", ReductionFactor: 4, OriginalLNBefore: new(bool)}, LearningRate: 1e-4}},
 		{"method: prompt", Spec{Prompt: &Prompt{NumVirtualTokens: 20, PromptTuningInit: "sample_vocab"}, LearningRate: 1e-3}},
 		{"method: prefix\nprefix: {num_virtual_tokens: 5}", Spec{Prefix: &Prefix{NumVirtualTokens: 5}, LearningRate: 5e-3}},
 		{"method: prefix\nprefix: {prefix_projection: true}", Spec{Prefix: &Prefix{NumVirtualTokens: 20, PrefixProjection: true}, LearningRate: 5e-5}},

@@ -39,9 +39,14 @@ func (b *Bottleneck) check() *keyError {
 		return nil
 	case b.BottleneckSize > 0 && b.ReductionFactor > 0:
 		return &keyError{"bottleneck.bottleneck_size", fmt.Sprintf("%d beside reduction_factor %v; want one of the two", b.BottleneckSize, b.ReductionFactor)}
+	case b.LearnScaling != "" && b.Scaling > 0:
+		return &keyError{"bottleneck.scaling", fmt.Sprintf("%v beside learn_scaling: %s; want one of the two", b.Scaling, b.LearnScaling)}
+	case b.OriginalLNAfter != nil && !*b.OriginalLNAfter:
+		return &keyError{"bottleneck.original_ln_after", "false; only true is built: the model's norm stays where it is"}
 	}
 	return cmp.Or(oneOf("bottleneck.architecture", b.Architecture, "seq_bn", "double_seq_bn", "par_bn"),
 		oneOf("bottleneck.non_linearity", cmp.Or(b.NonLinearity, "relu"), "relu", "swish", "gelu", "tanh"),
+		oneOf("bottleneck.learn_scaling", cmp.Or(b.LearnScaling, "learned"), "learned", "channel"),
 		oneOf("bottleneck.init_weights", cmp.Or(b.InitWeights, "bert"), "bert", "houlsby", "mam_adapter"))
 }
 

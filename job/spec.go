@@ -310,6 +310,9 @@ type Bottleneck struct {
 	// BottleneckSize is the width of a bottleneck in its place. Default: 0, what
 	// ReductionFactor says.
 	BottleneckSize int `json:"bottleneck_size,omitempty" yaml:"bottleneck_size"`
+	// ReductionFactors are those of single layers, by their numbers from 0; a
+	// decoder's layers follow those of its encoder. Default: none.
+	ReductionFactors map[string]float64 `json:"reduction_factors,omitempty" yaml:"reduction_factors"`
 	// LeaveOut are the numbers of layers without a bottleneck, from 0. Default:
 	// none.
 	LeaveOut []int `json:"leave_out,omitempty" yaml:"leave_out"`
@@ -317,6 +320,9 @@ type Bottleneck struct {
 	NonLinearity string `json:"non_linearity,omitempty" yaml:"non_linearity"`
 	// Scaling multiplies what a bottleneck adds. Default: 1; 4 for par_bn.
 	Scaling float64 `json:"scaling,omitempty" yaml:"scaling"`
+	// LearnScaling trains what multiplies in place of Scaling: learned (one number) or
+	// channel (one for each channel). Default: none.
+	LearnScaling string `json:"learn_scaling,omitempty" yaml:"learn_scaling"`
 	// LNBefore normalises what goes into a bottleneck. Default: false.
 	LNBefore bool `json:"ln_before,omitempty" yaml:"ln_before"`
 	// LNAfter normalises what comes out of it. Default: false.
