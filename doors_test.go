@@ -11,7 +11,7 @@ import (
 var doors = []struct {
 	module, allowed, why string
 }{
-	{"github.com/gomlx/", "backend model model/nn model/gpt2 methods", "everything else sees numbers as []float32, names and shapes"},
+	{"github.com/gomlx/", "backend model model/nn model/gpt2 model/bert model/llama model/t5 methods", "everything else sees numbers as []float32, names and shapes"},
 	{"github.com/hashicorp/raft", "ledger", "nodes must run without a log of their own"},
 	{"github.com/nats-io/", "wire", "the rest speaks in rosters and beats, not in subjects"},
 	{"github.com/minio/", "objstore/s3", "checkpoints must save to memory and to disk too"},
