@@ -78,8 +78,9 @@ func inputsOf(batch *Node) inputs {
 }
 
 // declare builds the graph of a task's loss, runs nothing, and returns the
-// parameters that it asked for, sorted by name, and the paths of its linear maps.
-func declare(be compute.Backend, arch architecture, method nn.Method, t task) (decls []nn.Decl, linears []string, err error) {
+// parameters that it asked for, sorted by name, and the paths of its linear maps
+// and embeddings.
+func declare(be compute.Backend, arch architecture, method nn.Method, t task) (decls []nn.Decl, modules []string, err error) {
 	g := NewGraph(be, "declare")
 	defer g.Finalize()
 	err = try(func() error {
@@ -89,11 +90,11 @@ func declare(be compute.Backend, arch architecture, method nn.Method, t task) (d
 			return Parameter(g, d.Name, shapes.Make(dtypes.Float32, d.Shape...))
 		}, nil)
 		t.loss(arch, p, inputsOf(batch))
-		linears = p.Linears()
+		modules = p.Modules()
 		return nil
 	})
 	slices.SortFunc(decls, func(a, b nn.Decl) int { return strings.Compare(a.Name, b.Name) })
-	return decls, linears, err
+	return decls, modules, err
 }
 
 // try turns what GoMLX throws while a graph is built or run into an error.

@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -18,6 +19,17 @@ type base struct{ model *Model }
 
 // Vocab returns the number of tokens.
 func (b base) Vocab() int { return b.model.config.Vocab }
+
+// Weight returns the values of a parameter.
+func (b base) Weight(name string) (data []float32, err error) {
+	i := slices.IndexFunc(b.model.base, func(d nn.Decl) bool { return d.Name == name })
+	if i < 0 {
+		return nil, fmt.Errorf("the base model has no parameter %s", name)
+	}
+	d := b.model.base[i]
+	data = make([]float32, d.Size())
+	return data, b.model.read([]nn.Decl{d}, func(r reader) error { return r.value(d, data) })
+}
 
 // Tokens returns the ids of a text, by the tokenizer in the model's directory.
 func (b base) Tokens(text string, special bool) ([]int32, error) {

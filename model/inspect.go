@@ -84,11 +84,11 @@ func (f *Facts) declare(ctx context.Context, arch architecture, spec job.Spec) e
 	if err != nil {
 		return err
 	}
-	decls, linears, err := declare(be.Compute(), arch, method, task)
-	if err = errors.Join(err, method.Check(linears)); err != nil {
+	decls, modules, err := declare(be.Compute(), arch, method, task)
+	if err = errors.Join(err, checkMethod(method, decls, modules)); err != nil {
 		return err
 	}
-	var s Session
+	s := Session{method: method}
 	s.addParams(decls)
 	f.Trainables, f.TrainableSize = s.params, s.size
 	base, _, err := declare(be.Compute(), arch, frozen{}, ownTask(arch))

@@ -19,7 +19,8 @@ type Param struct {
 	Name   string // Hugging Face's or PEFT's state-dict key
 	Shape  []int
 	Offset int
-	Decay  bool // takes part in weight decay: neither a bias nor of a norm
+	Decay  bool    // takes part in weight decay: neither a bias nor of a norm
+	Rate   float64 // what its learning rate is multiplied by; 0: 1
 }
 
 // Input is a batch: Rows x Len numbers, row by row.
@@ -52,11 +53,11 @@ type Session struct {
 
 // newSession puts a method into the model for a task, with the initial trainables.
 func (m *Model) newSession(method nn.Method, t task, seed uint64) (*Session, error) {
-	decls, linears, err := declare(m.compute, m.arch, method, t)
+	decls, modules, err := declare(m.compute, m.arch, method, t)
 	if err != nil {
 		return nil, err
 	}
-	if err := method.Check(linears); err != nil {
+	if err := checkMethod(method, decls, modules); err != nil {
 		return nil, err
 	}
 	s := &Session{model: m, method: method, task: t, seed: seed, programs: map[programKey]*program{}}
@@ -86,6 +87,7 @@ func (s *Session) addParams(decls []nn.Decl) {
 		s.params = append(s.params, Param{Name: d.Key, Shape: d.Shape, Offset: s.size, Decay: d.Decay})
 		s.size += d.Size()
 	}
+	setRates(s.method, s.params)
 	s.packs = packsOf(s.decls)
 	s.weights = make([]compute.Buffer, len(s.packs))
 }

@@ -57,7 +57,7 @@ func (l *learner) params() []train.Param {
 		for _, d := range p.Shape {
 			size *= d
 		}
-		out = append(out, train.Param{Name: p.Name, Offset: p.Offset, Size: size, Decay: p.Decay})
+		out = append(out, train.Param{Name: p.Name, Offset: p.Offset, Size: size, Decay: p.Decay, Rate: p.Rate})
 	}
 	return out
 }

@@ -24,7 +24,7 @@ func (m Model) Dimensions() (width, depth, heads int) { return m.NEmbd, m.NLayer
 
 // Embed returns the token embeddings of ids (int32 [B, T]): [B, T, d].
 func (m Model) Embed(p nn.Params, ids *Node) *Node {
-	return nn.Embedding(m.tokens(p), ids)
+	return nn.EnterEmbedding(p.In("transformer", "wte"), m.tokens(p), ids)
 }
 
 func (m Model) tokens(p nn.Params) *Node {
@@ -35,7 +35,7 @@ func (m Model) tokens(p nn.Params) *Node {
 func (m Model) Hidden(p nn.Params, s nn.Sequence) *Node {
 	p = p.In("transformer")
 	positions := p.In("wpe").Weight("weight", nn.Normal(m.InitializerRange), m.NPositions, m.NEmbd)
-	x := Add(s.X, nn.Embedding(positions, s.Positions))
+	x := Add(s.X, nn.EnterEmbedding(p.In("wpe"), positions, s.Positions))
 	for i := range m.NLayer {
 		x = m.block(p.In("h", i), i, x, s)
 	}
@@ -45,10 +45,11 @@ func (m Model) Hidden(p nn.Params, s nn.Sequence) *Node {
 // Logits returns x·Eᵀ [..., V] for x [..., d] from Hidden, where E is the
 // embedding of the tokens (tied) or a matrix of its own.
 func (m Model) Logits(p nn.Params, x *Node) *Node {
+	head := p.In("lm_head")
 	if m.TieWordEmbeddings {
-		return nn.MatT(x, m.tokens(p))
+		return nn.EnterHead(head, x, m.tokens(p), "transformer.wte.weight")
 	}
-	return nn.MatT(x, p.In("lm_head").Weight("weight", nn.Normal(m.InitializerRange), m.VocabSize, m.NEmbd))
+	return nn.EnterHead(head, x, head.Weight("weight", nn.Normal(m.InitializerRange), m.VocabSize, m.NEmbd), "lm_head.weight")
 }
 
 // block is one layer, norms first: attention, then the feed-forward part. x [B, T, d]

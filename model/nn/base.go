@@ -10,6 +10,8 @@ type From func(b Base, key job.Key, dst []float32) error
 type Base interface {
 	// Vocab returns the number of tokens.
 	Vocab() int
+	// Weight returns the values of a parameter of the base, by its name.
+	Weight(name string) ([]float32, error)
 	// Tokens returns the ids of a text, by the tokenizer in the base's directory;
 	// special: with what it puts around a text.
 	Tokens(text string, special bool) ([]int32, error)

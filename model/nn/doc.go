@@ -11,8 +11,8 @@
 //
 // # How a method enters
 //
-// Layers ask the method at fixed places: around each linear map (Linears), before
-// the first block (Inputs), at the keys and values of each attention (Caches) and
+// Layers ask the method at fixed places: around each linear map (Linears) and each
+// table of embeddings (Embeddings), before the first block (Inputs), at the keys and values of each attention (Caches) and
 // where a sublayer's output joins the residual stream (Residuals). A Method
 // implements those that it needs; where it implements none the model is as it was.
 //

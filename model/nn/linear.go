@@ -8,7 +8,9 @@ type Linear struct {
 	W       *Node // [In, Out] if InOut, else [Out, In]
 	Bias    *Node // [Out] or nil
 	In, Out int
-	InOut   bool // the layout of GPT-2's Conv1D
+	InOut   bool   // the layout of GPT-2's Conv1D
+	Head    bool   // it makes a language model's logits
+	Name    string // of the parameter W
 }
 
 // Apply returns the model's own output [..., Out] for an input [..., In].
@@ -32,7 +34,7 @@ func Conv1D(p Params, x *Node, out int, std float64) *Node {
 	return pass(p, Linear{
 		X: x, In: in, Out: out, InOut: true,
 		W:    p.Weight("weight", Normal(std), in, out),
-		Bias: p.Vector("bias", Zero, out),
+		Bias: p.bias(out),
 	})
 }
 
@@ -42,14 +44,24 @@ func LinearOf(p Params, x *Node, out int, bias bool, std float64) *Node {
 	in := x.Shape().Dim(-1)
 	m := Linear{X: x, In: in, Out: out, W: p.Weight("weight", Normal(std), out, in)}
 	if bias {
-		m.Bias = p.Vector("bias", Zero, out)
+		m.Bias = p.bias(out)
 	}
 	return pass(p, m)
 }
 
+// EnterHead returns the logits [..., V] of x [..., d] by a table [V, d] that is the
+// parameter name: the head's own at p, or that of the embeddings.
+func EnterHead(p Params, x, table *Node, name string) *Node {
+	dims := table.Shape().Dimensions
+	return pass(p, Linear{X: x, W: table, In: dims[1], Out: dims[0], Head: true, Name: name})
+}
+
 // pass lets the graph's method have its say about a linear map.
 func pass(p Params, m Linear) *Node {
-	p.b.linears = append(p.b.linears, p.path)
+	p.b.modules = append(p.b.modules, p.path)
+	if m.Name == "" {
+		m.Name = p.In("weight").path
+	}
 	if method, ok := p.b.method.(Linears); ok {
 		return method.Linear(p, m)
 	}

@@ -3,16 +3,37 @@ package nn
 import . "github.com/gomlx/gomlx/core/graph"
 
 // Method is a fine-tuning method: what it trains, and how that enters a model.
-// Whatever else it does it says by also implementing Linears, Inputs, Caches or
-// Residuals. Before the first step the model must give what it gives without
+// Whatever else it does it says by also implementing Linears, Embeddings, Biases,
+// Inputs, Caches, Residuals, Rates, Names or Merges. Before the first step the model must give what it gives without
 // the method, unless the method's paper says otherwise.
 type Method interface {
 	// Trains reports whether the model's own parameter is trained, and under
 	// which key it is saved then.
 	Trains(name string) (key string, ok bool)
-	// Check is called once with the paths of all linear maps of the model that
-	// the method was put into, and says whether the method fits it.
-	Check(linears []string) error
+	// Check is called once with the paths of all linear maps and embeddings of the
+	// model that the method was put into, and says whether the method fits it.
+	Check(modules []string) error
+}
+
+// Names is a method that names parameters of the model.
+type Names interface {
+	// CheckNames is called once with the names of the model's own parameters, and
+	// says whether the method fits it.
+	CheckNames(parameters []string) error
+}
+
+// Rates is a method whose trainables do not all learn at one rate.
+type Rates interface {
+	// Rates returns what the learning rate is multiplied by for each of the
+	// trainables, which are given by their keys.
+	Rates(keys []string) []float64
+}
+
+// Biases is a method that trains biases of linear maps for what the maps are.
+type Biases interface {
+	// TrainsBias reports whether the bias of the linear map at a path is trained, and
+	// under which key it is saved then.
+	TrainsBias(path string) (key string, ok bool)
 }
 
 // Linears is a method that changes linear maps (LoRA, DoRA, IA3).
@@ -20,6 +41,19 @@ type Linears interface {
 	// Linear returns the map's output [..., Out]; m.Apply(m.X) is that of the
 	// model alone. p stands in the map's module.
 	Linear(p Params, m Linear) *Node
+}
+
+// Embeddings is a method that changes embeddings (LoRA).
+type Embeddings interface {
+	// Embedding returns the embeddings [B, T, d] of ids (int32 [B, T]); Embedding(e.Table,
+	// e.IDs) are those of the model alone. p stands in the table's module.
+	Embedding(p Params, e Lookup) *Node
+}
+
+// Lookup is a table of embeddings on its way to being read.
+type Lookup struct {
+	Table *Node // [V, d]
+	IDs   *Node // int32 [B, T]
 }
 
 // Inputs is a method that changes what goes into the first block (prompt tuning;
@@ -66,6 +100,16 @@ type Residual struct {
 	FeedForward bool              // else attention
 	Cross       bool              // attention of a decoder to what its encoder read
 	Norm        func(*Node) *Node // the norm that follows the sum; nil where norms come before sublayers
+}
+
+// EnterEmbedding reads the rows of a table [V, d], whose module is p's, at ids (int32
+// [B, T]): [B, T, d].
+func EnterEmbedding(p Params, table, ids *Node) *Node {
+	p.b.modules = append(p.b.modules, p.path)
+	if m, ok := p.b.method.(Embeddings); ok {
+		return m.Embedding(p, Lookup{table, ids})
+	}
+	return Embedding(table, ids)
 }
 
 // EnterInputs lets the graph's method change the sequence.

@@ -41,7 +41,7 @@ type building struct {
 	source  func(Decl) *Node
 	nodes   map[string]*Node
 	shared  map[string]any
-	linears []string // paths of the linear maps met so far
+	modules []string // paths of the linear maps and embeddings met so far
 	dropout *Node    // uint32 [3]: key, and 1 where dropout is on; nil: none
 	sites   uint32   // dropout sites met so far
 }
@@ -78,6 +78,17 @@ func (p Params) Vector(name string, init Init, size int) *Node {
 	return p.own(Decl{Name: p.In(name).path, Shape: []int{size}, Init: init})
 }
 
+// bias returns the bias of the linear map at p.
+func (p Params) bias(size int) *Node {
+	d := Decl{Name: p.In("bias").path, Shape: []int{size}, Init: Zero}
+	if m, ok := p.b.method.(Biases); ok {
+		if d.Key, ok = m.TrainsBias(p.path); ok {
+			return p.node(d)
+		}
+	}
+	return p.own(d)
+}
+
 // Trainable returns a parameter that the method adds, under its full key.
 func (p Params) Trainable(key string, init Init, shape ...int) *Node {
 	decay := !strings.HasSuffix(key, "bias")
@@ -110,9 +121,9 @@ func (p Params) node(d Decl) *Node {
 	return n
 }
 
-// Linears returns the paths of the linear maps that the graph has passed through
-// so far, in order.
-func (p Params) Linears() []string { return p.b.linears }
+// Modules returns the paths of the linear maps and embeddings that the graph has
+// passed through so far, in order.
+func (p Params) Modules() []string { return p.b.modules }
 
 // Once returns what make does, which it calls once for each graph and key: what a
 // method computes in one place and uses in several.
