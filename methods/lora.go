@@ -90,7 +90,7 @@ func (l LoRA) Check(linears []string) error {
 // Linear adds the correction to a targeted map.
 func (l LoRA) Linear(p nn.Params, m nn.Linear) *Node {
 	y := m.Apply(m.X)
-	if !slices.ContainsFunc(l.TargetModules, func(t string) bool { return matches(p.Path(), t) }) {
+	if m.Head && slices.Contains(l.TargetModules, AllLinear) || !slices.ContainsFunc(l.TargetModules, func(t string) bool { return matches(p.Path(), t) }) {
 		return y
 	}
 	key := peftPrefix + p.Path()
