@@ -31,6 +31,9 @@ type Model struct {
 	family family
 }
 
+// wordEmbeddings is where the tokens' embeddings are, below the family's root.
+const wordEmbeddings = "embeddings.word_embeddings"
+
 // Vocab returns the number of tokens.
 func (m Model) Vocab() int { return m.VocabSize }
 
@@ -56,21 +59,26 @@ func (m Model) Causal() bool { return false }
 
 // Embed returns the token embeddings of ids (int32 [B, T]): [B, T, d].
 func (m Model) Embed(p nn.Params, ids *Node) *Node {
-	return nn.Embedding(m.table(p, "word_embeddings", m.VocabSize), ids)
+	return m.embed(p.In(m.family.root, wordEmbeddings), m.VocabSize, ids)
 }
 
-// table returns one of the tables that embeddings are looked up in, [rows, d].
-func (m Model) table(p nn.Params, name string, rows int) *Node {
-	return p.In(m.family.root, "embeddings", name).Weight("weight", nn.Normal(m.InitializerRange), rows, m.HiddenSize)
+// embed reads the table of embeddings [rows, d] at p.
+func (m Model) embed(p nn.Params, rows int, ids *Node) *Node {
+	return nn.EnterEmbedding(p, m.table(p, rows), ids)
+}
+
+func (m Model) table(p nn.Params, rows int) *Node {
+	return p.Weight("weight", nn.Normal(m.InitializerRange), rows, m.HiddenSize)
 }
 
 // Hidden returns what a head sees of a sequence: [B, T, d].
 func (m Model) Hidden(p nn.Params, s nn.Sequence) *Node {
-	x := Add(s.X, nn.Embedding(m.table(p, "position_embeddings", m.MaxPositionEmbeddings), AddScalar(s.Positions, int32(m.firstPosition()))))
-	if m.TypeVocabSize > 0 {
-		x = Add(x, nn.Embedding(m.table(p, "token_type_embeddings", m.TypeVocabSize), m.types(s)))
-	}
 	p = p.In(m.family.root)
+	positions := AddScalar(s.Positions, int32(m.firstPosition()))
+	x := Add(s.X, m.embed(p.In("embeddings", "position_embeddings"), m.MaxPositionEmbeddings, positions))
+	if m.TypeVocabSize > 0 {
+		x = Add(x, m.embed(p.In("embeddings", "token_type_embeddings"), m.TypeVocabSize, m.types(s)))
+	}
 	x = m.normalize(p.In("embeddings", "LayerNorm"), x)
 	for i := range m.NumHiddenLayers {
 		x = m.layer(p.In(m.family.layers, i), i, x, s)

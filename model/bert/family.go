@@ -25,7 +25,6 @@ type family struct {
 
 	pooler     string            // makes the classifier's features of the first token; "": they are that token
 	dense      string            // the classifier's hidden layer; "": none
-	whole      bool              // methods train that and the output as one module, and do not change it
 	activation func(*Node) *Node // that follows pooler or dense
 	classifier string            // the classifier's output layer
 

@@ -21,13 +21,10 @@ func (m Model) Bare() bool { return !m.has(classifier) && !m.has(maskedLM) && !m
 // Score returns a classifier's n outputs [B, n] for x [B, T, d] from Hidden.
 func (m Model) Score(p nn.Params, x *Node, _ nn.Sequence, n int) *Node {
 	f, h := m.family, m.features(p, x)
-	switch {
-	case f.whole:
-		h = f.activation(m.output(p.In(f.dense), h, m.HiddenSize))
-	case f.dense != "":
+	if f.dense != "" {
 		h = f.activation(m.linear(p.In(f.dense), h, m.HiddenSize))
 	}
-	return m.output(p.In(f.classifier), h, n)
+	return m.linear(p.In(f.classifier), h, n)
 }
 
 // features returns what a classifier sees [B, d] of x [B, T, d]: the first token,
@@ -40,12 +37,6 @@ func (m Model) features(p nn.Params, x *Node) *Node {
 	return m.family.activation(m.linear(p.In(m.family.pooler), first, m.HiddenSize))
 }
 
-// output is a linear map that methods do not change.
-func (m Model) output(p nn.Params, x *Node, n int) *Node {
-	w := p.Weight("weight", nn.Normal(m.InitializerRange), n, m.HiddenSize)
-	return nn.AddVector(nn.MatT(x, w), p.Vector("bias", nn.Zero, n))
-}
-
 // Logits returns the masked-LM head's output [..., V] for x [..., d] from Hidden:
 // a hidden layer and its norm, and the products with the embeddings of the tokens
 // (tied) or a matrix of its own.
@@ -55,10 +46,10 @@ func (m Model) Logits(p nn.Params, x *Node) *Node {
 		act = m.HiddenAct
 	}
 	x = m.normalize(p.In(f.transformNorm), activate(act, m.linear(p.In(f.transform), x, m.HiddenSize)))
-	bias := p.In(f.decoderBias).Vector("bias", nn.Zero, m.VocabSize)
+	owner := p.In(f.decoder)
 	if m.TieWordEmbeddings {
-		return nn.AddVector(nn.MatT(x, m.table(p, "word_embeddings", m.VocabSize)), bias)
+		owner = p.In(f.root, wordEmbeddings)
 	}
-	w := p.In(f.decoder).Weight("weight", nn.Normal(m.InitializerRange), m.VocabSize, m.HiddenSize)
-	return nn.AddVector(nn.MatT(x, w), bias)
+	y := nn.EnterHead(p.In(f.decoder), x, m.table(owner, m.VocabSize), owner.In("weight").Path())
+	return nn.AddVector(y, p.In(f.decoderBias).Vector("bias", nn.Zero, m.VocabSize))
 }

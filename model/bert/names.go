@@ -26,7 +26,7 @@ func (m Model) Tied(tensor string) string {
 	f := m.family
 	switch {
 	case m.TieWordEmbeddings && tensor == f.decoder+".weight":
-		return f.root + ".embeddings.word_embeddings.weight"
+		return f.root + "." + wordEmbeddings + ".weight"
 	case f.decoder != f.decoderBias && tensor == f.decoder+".bias":
 		return f.decoderBias + ".bias"
 	}

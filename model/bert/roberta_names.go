@@ -15,7 +15,7 @@ var roberta = family{
 	query:  bert.query, key: bert.key, value: bert.value,
 	output: bert.output, attentionNorm: bert.attentionNorm, attentionBottleneck: bert.attentionBottleneck,
 	up: bert.up, down: bert.down, norm: bert.norm, bottleneck: bert.bottleneck,
-	dense: "classifier.dense", whole: true, activation: Tanh, classifier: "classifier.out_proj",
+	dense: "classifier.dense", activation: Tanh, classifier: "classifier.out_proj",
 	transform: "lm_head.dense", transformNorm: "lm_head.layer_norm", lmActivation: "gelu",
 	decoder: "lm_head.decoder", decoderBias: "lm_head",
 	unused: []unused{positionIDs, {
