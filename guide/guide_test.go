@@ -48,18 +48,21 @@ func TestAdvise(t *testing.T) {
 	}
 }
 
-// The numbers of scikit-learn's TfidfVectorizer for the same texts, by hand:
-// idf(a word in 1 of 2) = ln(3/2)+1, in both = 1.
+// The formula of scikit-learn's TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+// by hand: of what is in one of two texts ln(3/2)+1, in both 1; twice counts 1+ln 2.
 func TestWordsAreWeighedByHowMuchTheyTell(t *testing.T) {
-	texts := []string{"The cat sat. The cat!", "the dog sat a"}
-	v := learnWords(texts)
-	if len(v.at) != 4 || v.at["cat"] != 0 || v.at["the"] != 3 {
-		t.Fatalf("words %v, want cat, dog, sat, the", v.at)
+	texts := []string{"The cat sat. The!", "the dog sat a"}
+	v := learnWords(texts) // cat, cat sat, dog, dog sat, sat, sat the, the, the cat, the dog
+	if len(v.at) != 9 || v.at["cat"] != 0 || v.at["the dog"] != 8 {
+		t.Fatalf("words %v, want nine from cat to the dog", v.at)
 	}
-	rare := math.Log(1.5) + 1
-	length := math.Sqrt(4*rare*rare + 1 + 4) // cat twice, sat, the twice
+	rare, twice := math.Log(1.5)+1, math.Log(2)+1
+	length := math.Sqrt(4*rare*rare + 1 + twice*twice) // cat, cat sat, sat the, the cat; sat; the
 	got := v.rows(texts[:1]).rows[0]
-	want := []entry{{0, 2 * rare / length}, {2, 1 / length}, {3, 2 / length}}
+	want := []entry{{0, rare / length}, {1, rare / length}, {4, 1 / length}, {5, rare / length}, {6, twice / length}, {7, rare / length}}
+	if len(got) != len(want) {
+		t.Fatalf("%v, want %v", got, want)
+	}
 	for i := range want {
 		if got[i].at != want[i].at || math.Abs(got[i].x-want[i].x) > 1e-12 {
 			t.Errorf("number %d is %v, want %v", i, got[i], want[i])

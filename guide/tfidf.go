@@ -14,7 +14,7 @@ import (
 // scikit-learn's TfidfVectorizer.
 var word = regexp.MustCompile(`[\pL\pN_]{2,}`)
 
-// vocabulary is the words of training texts, with how much each of them tells:
+// vocabulary is the words, and pairs of words, of training texts, with how much each of them tells:
 // ln((1+n)/(1+texts with it)) + 1.
 type vocabulary struct {
 	at     map[string]int
@@ -42,11 +42,15 @@ func learnWords(texts []string) *vocabulary {
 	return v
 }
 
-// counts returns how often each word is in a text.
+// counts returns how often each word, and each pair of neighbours, is in a text.
 func counts(text string) map[string]int {
-	n := map[string]int{}
-	for _, w := range word.FindAllString(strings.ToLower(text), -1) {
+	n, last := map[string]int{}, ""
+	for i, w := range word.FindAllString(strings.ToLower(text), -1) {
 		n[w]++
+		if i > 0 {
+			n[last+" "+w]++
+		}
+		last = w
 	}
 	return n
 }
@@ -57,8 +61,8 @@ type entry struct {
 	x  float64
 }
 
-// sparse are texts as rows: how often each word is there times what it tells,
-// scaled to length 1.
+// sparse are texts as rows: 1 + ln how often each word is there, times what it
+// tells, scaled to length 1.
 type sparse struct {
 	rows  [][]entry
 	width int
@@ -73,7 +77,7 @@ func (v *vocabulary) rows(texts []string) sparse {
 		var row []entry
 		for w, n := range counts(text) {
 			if at, ok := v.at[w]; ok {
-				row = append(row, entry{at, float64(n) * v.weight[at]})
+				row = append(row, entry{at, (1 + math.Log(float64(n))) * v.weight[at]})
 			}
 		}
 		slices.SortFunc(row, func(a, b entry) int { return cmp.Compare(a.at, b.at) }) // sums have one order

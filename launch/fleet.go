@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	gopsprocess "github.com/shirou/gopsutil/v4/process"
+
 	"carillon/job"
 )
 
@@ -112,6 +114,24 @@ func (f *fleet) stop() {
 	for _, p := range f.coordinators {
 		p.stop(coordinatorPatience)
 	}
+}
+
+// peak returns the most memory that a living node has taken, in bytes; 0 where the
+// system does not tell.
+func (f *fleet) peak() (most int64) {
+	for _, p := range f.nodes {
+		if !p.running() {
+			continue
+		}
+		child, err := gopsprocess.NewProcess(int32(p.cmd.Process.Pid))
+		if err != nil {
+			continue
+		}
+		if m, err := child.MemoryInfo(); err == nil {
+			most = max(most, int64(max(m.HWM, m.RSS)))
+		}
+	}
+	return most
 }
 
 // ended returns the nodes that have ended.

@@ -82,6 +82,7 @@ type Result struct {
 	BytesPerStep    float64  `json:"bytes_per_step"` // sent by one node, on the average
 	FirstStep       float64  `json:"first_step_seconds"`
 	Seconds         float64  `json:"seconds"`
+	PeakBytes       int64    `json:"peak_bytes"` // of memory, of the node that took most
 	Nodes           int      `json:"nodes"`
 	Rosters         []string `json:"rosters"` // why each came
 	OutputDir       string   `json:"output_dir"`
@@ -333,6 +334,6 @@ func (r *run) result(ctx context.Context, w watched, info wire.JobInfo) (Result,
 	res.Job, res.AdapterSHA256, res.Steps, res.Digest, res.Identity = r.Job, e.SHA256, e.Step, m.Digest, info.Identity
 	res.Stopped = e.Step < info.Steps
 	res.Nodes, res.OutputDir, res.Export = r.Spec.Nodes, r.dir, out
-	res.Seconds = time.Since(r.began).Seconds()
+	res.Seconds, res.PeakBytes = time.Since(r.began).Seconds(), r.fleet.peak()
 	return res, nil
 }
