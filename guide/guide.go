@@ -19,12 +19,19 @@
 package guide
 
 import (
+	_ "embed"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 )
+
+// Neutral is a text about nothing in particular. A tuned model whose loss on it has
+// grown has forgotten something of what the base knew.
+//
+//go:embed neutral.txt
+var Neutral string
 
 // Row is one technique, or an anchor to compare with.
 type Row struct {

@@ -72,6 +72,9 @@ func (s *Spec) rate() float64 {
 	return learningRates[s.Method]
 }
 
+// LearningRate is what the spec's method starts from where a recipe says nothing.
+func LearningRate(s Spec) float64 { return s.rate() }
+
 // derive fills in what is not set and follows from other keys.
 func (s *Spec) derive() {
 	if s.Buckets == nil {

@@ -45,6 +45,7 @@ func root() *cobra.Command {
 		demoCommand(),
 		trainCommand(),
 		previewCommand(),
+		compareCommand(),
 		generateCommand(),
 		evalCommand(),
 		exportCommand(),
