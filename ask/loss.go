@@ -88,7 +88,10 @@ func (a *Asker) addBatch(b *shard.Batch, tail *allreduce.Tail, loss *Loss) error
 	if b.Real == 0 {
 		return nil
 	}
-	in := model.Input{Rows: b.Rows, Len: b.Len, Tokens: b.Tokens, Labels: b.Labels, Mask: b.Mask, Targets: b.Targets}
+	in := model.Input{
+		Rows: b.Rows, Len: b.Len, Tokens: b.Tokens, Labels: b.Labels, Mask: b.Mask,
+		Targets: b.Targets, DecoderTokens: b.DecoderTokens, TargetLen: b.TargetLen,
+	}
 	sum, right, err := a.lossOf(in)
 	if err != nil {
 		return err

@@ -72,6 +72,7 @@ var fileTypes = []string{"json", "jsonl", "csv", "tsv", "parquet", "text"}
 // The tasks that task_type may name.
 const (
 	CausalLM   = "causal_lm"
+	MaskedLM   = "masked_lm"
 	SeqCls     = "seq_cls"
 	Regression = "regression"
 	Seq2SeqLM  = "seq2seq_lm"

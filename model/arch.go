@@ -24,21 +24,41 @@ type architecture interface {
 	Vocab() int
 	Context() int
 	Dimensions() (width, depth, heads int)
-	// Embed returns the embeddings [B, T, d] of ids (int32 [B, T]).
+	// Causal reports whether tokens see those before them only, so that the model
+	// can go on with a text.
+	Causal() bool
+	// Embed returns the embeddings [B, T, d] of ids (int32 [B, T]): of the tokens
+	// alone, without what positions and types add.
 	Embed(p nn.Params, ids *Node) *Node
-	// Hidden returns what the head sees of a sequence [B, T, d].
+	// Hidden returns what the head sees of a sequence [B, T, d]; of a translator,
+	// what the decoder sees.
 	Hidden(p nn.Params, s nn.Sequence) *Node
-	// Logits returns the head's output [..., V] for [..., d].
+	// Logits returns the language model's head's output [..., V] for [..., d].
 	Logits(p nn.Params, x *Node) *Node
-	// Classes returns the names of what a classifier tells apart, by number: one
-	// of a regression, none of a model that goes on with a text.
-	Classes() []string
-	// Score returns n outputs of a classifier's head [B, n] for [B, d].
-	Score(p nn.Params, x *Node, n int) *Node
-	// Name returns the parameter that a file's tensor holds, or "" for none.
+	// Name returns the parameter that a file's tensor holds.
 	Name(tensor string) string
 	// Tied returns the parameter that a tensor repeats, or "".
 	Tied(tensor string) string
+	// Unused returns why a tensor that files of the family may hold is no parameter,
+	// or "".
+	Unused(tensor string) string
+}
+
+// classifier is an architecture with a head that tells classes apart.
+type classifier interface {
+	// Classes returns the names of what a classifier tells apart, by number: one
+	// of a regression, none of a model that was made for something else.
+	Classes() []string
+	// Score returns n outputs of a classifier's head [B, n] for what Hidden gave,
+	// x [B, T, d], of s.
+	Score(p nn.Params, x *Node, s nn.Sequence, n int) *Node
+}
+
+// translator is an architecture with an encoder and a decoder.
+type translator interface {
+	// Decode returns what the head sees [B, Td, d] of the decoder's inputs ids
+	// (int32 [B, Td]), where memory [B, T, d] is what Hidden gave of s.
+	Decode(p nn.Params, ids, memory *Node, s nn.Sequence) *Node
 }
 
 // architectures are the families by their model_type.
@@ -65,16 +85,35 @@ func parseConfig(data []byte) (string, architecture, error) {
 	return head.ModelType, arch, err
 }
 
-// inputs are the rows of a program's first input, an int32 [4, B, T].
-type inputs struct{ tokens, labels, mask, positions *Node }
+// inputs are what a program reads of a batch.
+type inputs struct {
+	tokens, labels, mask, positions *Node // int32 [B, T]
+	decoderTokens, decoderLabels    *Node // int32 [B, Td]; nil without a decoder
+}
 
 // targets are one for each row, int32 [B]: the first of its labels.
 func (in inputs) targets() *Node { return Squeeze(Slice(in.labels, AxisRange(), AxisElem(0)), 1) }
 
+// batchNodes makes the inputs of a graph that hold a batch: an int32 [4, B, T],
+// and for a model with a decoder an int32 [2, B, Td].
+func (t task) batchNodes(g *Graph, key programKey) inputs {
+	in := inputsOf(Parameter(g, "batch", shapes.Make(dtypes.Int32, 4, key.rows, key.len)))
+	if t.decodes {
+		decoder := Parameter(g, "decoder", shapes.Make(dtypes.Int32, 2, key.rows, key.target))
+		in.decoderTokens, in.decoderLabels = layer(decoder, 0), layer(decoder, 1)
+	}
+	return in
+}
+
+// inputsOf cuts a batch without a decoder's part, int32 [4, B, T].
 func inputsOf(batch *Node) inputs {
-	dims := batch.Shape().Dimensions
-	row := func(i int) *Node { return Reshape(Slice(batch, AxisElem(i)), dims[1], dims[2]) }
-	return inputs{row(0), row(1), row(2), row(3)}
+	return inputs{tokens: layer(batch, 0), labels: layer(batch, 1), mask: layer(batch, 2), positions: layer(batch, 3)}
+}
+
+// layer returns x[i] of x [n, B, T].
+func layer(x *Node, i int) *Node {
+	dims := x.Shape().Dimensions
+	return Reshape(Slice(x, AxisElem(i)), dims[1], dims[2])
 }
 
 // declare builds the graph of a task's loss, runs nothing, and returns the
@@ -84,12 +123,12 @@ func declare(be compute.Backend, arch architecture, method nn.Method, t task) (d
 	g := NewGraph(be, "declare")
 	defer g.Finalize()
 	err = try(func() error {
-		batch := Parameter(g, "batch", shapes.Make(dtypes.Int32, 4, 1, 1))
+		in := t.batchNodes(g, programKey{rows: 1, len: 1, target: 1})
 		p := nn.NewParams(g, method, func(d nn.Decl) *Node {
 			decls = append(decls, d)
 			return Parameter(g, d.Name, shapes.Make(dtypes.Float32, d.Shape...))
 		}, nil)
-		t.loss(arch, p, inputsOf(batch))
+		t.loss(arch, p, in)
 		modules = p.Modules()
 		return nil
 	})

@@ -42,7 +42,7 @@ func randomModel(t testing.TB, be *backend.Backend, s size) *Model {
 
 // randomInput asks for every token of a batch of random ones.
 func randomInput(s *Session, rows, length int) Input {
-	in := s.probeInput(job.NewKey(3, job.ForProbe), rows, length)
+	in := s.probeInput(job.NewKey(3, job.ForProbe), rows, length, 0)
 	for i := range in.Tokens {
 		in.Tokens[i] = int32(job.NewKey(2, job.ForProbe).At(uint64(i)) % uint32(s.model.config.Vocab))
 		in.Labels[i], in.Mask[i] = in.Tokens[i], 1

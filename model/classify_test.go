@@ -42,7 +42,7 @@ func TestAModelThatGoesOnWithTextsGetsAHead(t *testing.T) {
 		if loss, err := s.Loss(in); err != nil || math.Abs(float64(loss)-2*math.Ln2) > 0.3 {
 			t.Errorf("%s: loss of guessing two %v, %v", method, loss, err)
 		}
-		if sum, err := s.Probe(2, 16, 1); err != nil || sum == [32]byte{} {
+		if sum, err := s.Probe(2, 16, 0, 1); err != nil || sum == [32]byte{} {
 			t.Error(err)
 		}
 	}
@@ -54,7 +54,7 @@ func TestAModelThatGoesOnWithTextsGetsAHead(t *testing.T) {
 func TestClassesAreWeighted(t *testing.T) {
 	m, in := openModel(t, backendtest.Go(t), "gpt2-cls"), openFixture(t, "gpt2-cls/base").batch()
 	weights := []float32{0.5, 2, 3}
-	s := startTask(t, m, methods.Full{}, task{name: job.SeqCls, labels: m.arch.Classes(), outputs: 3, weights: weights})
+	s := startTask(t, m, methods.Full{}, task{name: job.SeqCls, labels: ownTask(m.arch).labels, outputs: 3, weights: weights})
 	want := 0.0
 	for r, loss := range openFixture(t, "gpt2-cls/base").facts.Losses {
 		want += float64(weights[in.Targets[r]]) * loss

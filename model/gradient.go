@@ -71,38 +71,41 @@ func scalar(b compute.Buffer) (float32, error) {
 	return x[0], err
 }
 
-// Warm compiles the gradient's program for a shape.
-func (s *Session) Warm(rows, length int) error {
-	if err := s.model.checkShape(rows, length); err != nil {
+// Warm compiles the gradient's program for a shape; target is the length of a
+// decoder's rows, where there is one.
+func (s *Session) Warm(rows, length, target int) error {
+	key := s.key(gradients, Input{Rows: rows, Len: length, TargetLen: target})
+	if err := s.checkShape(key); err != nil {
 		return err
 	}
-	_, err := s.program(programKey{gradients, rows, length})
+	_, err := s.program(key)
 	return err
 }
 
 // NextLogits returns the logits [Rows, vocabulary] at position pos[r] of each row
-// r: what may follow that token. Labels may be nil.
+// r, a decoder's row where there is one: what may follow that token. Labels and a
+// decoder's Targets may be nil.
 func (s *Session) NextLogits(in Input, pos []int32) (logits []float32, err error) {
 	if len(pos) != in.Rows {
 		return nil, fmt.Errorf("%d positions for %d rows", len(pos), in.Rows)
 	}
 	words := make([]uint32, len(pos))
 	for r, at := range pos {
-		if at < 0 || int(at) >= in.Len {
-			return nil, fmt.Errorf("position %d in row %d of %d tokens", at, r, in.Len)
+		if n := s.key(nextLogits, in).read(); at < 0 || int(at) >= n {
+			return nil, fmt.Errorf("position %d in row %d of %d tokens", at, r, n)
 		}
 		words[r] = uint32(at)
 	}
-	return s.logits(nextLogits, in, words, in.Rows)
+	return s.logits(nextLogits, in, words)
 }
 
-// Logits returns the logits [Rows, Len, vocabulary] at all positions. Labels may
-// be nil.
+// Logits returns the logits [Rows, Len, vocabulary] at all positions, those of a
+// decoder where there is one. Labels and a decoder's Targets may be nil.
 func (s *Session) Logits(in Input) ([]float32, error) {
-	return s.logits(allLogits, in, make([]uint32, in.Rows), in.Rows*in.Len)
+	return s.logits(allLogits, in, make([]uint32, in.Rows))
 }
 
-func (s *Session) logits(k kind, in Input, words []uint32, rows int) (logits []float32, err error) {
+func (s *Session) logits(k kind, in Input, words []uint32) (logits []float32, err error) {
 	if s.task.outputs > 0 {
 		return nil, fmt.Errorf("the model's task is %v: it does not go on with a text", s.task)
 	}
@@ -117,12 +120,22 @@ func (s *Session) logits(k kind, in Input, words []uint32, rows int) (logits []f
 	return logits, err
 }
 
+// key names the program for a batch.
+func (s *Session) key(k kind, in Input) programKey {
+	key := programKey{kind: k, rows: in.Rows, len: in.Len}
+	if s.task.decodes {
+		key.target = in.TargetLen
+	}
+	return key
+}
+
 // ask checks a batch, runs a program on it and hands its outputs to read.
 func (s *Session) ask(k kind, in Input, words []uint32, read func([]compute.Buffer) error) error {
 	if err := s.checkInput(in); err != nil {
 		return err
 	}
-	p, err := s.program(programKey{k, in.Rows, in.Len})
+	key := s.key(k, in)
+	p, err := s.program(key)
 	if err != nil {
 		return err
 	}
@@ -130,7 +143,7 @@ func (s *Session) ask(k kind, in Input, words []uint32, read func([]compute.Buff
 	defer s.mu.RUnlock()
 	outputs, err := s.run(p, in, words)
 	if err != nil {
-		return fmt.Errorf("run on %d x %d tokens: %w", in.Rows, in.Len, err)
+		return fmt.Errorf("run on %v: %w", key, err)
 	}
 	errs := []error{read(outputs)}
 	for _, b := range outputs {

@@ -1,12 +1,24 @@
 package model
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
 	"carillon/job"
 	"carillon/model/nn"
 )
+
+// checkShape refuses what no program can be for.
+func (s *Session) checkShape(key programKey) error {
+	if err := s.model.checkShape(key.rows, key.len); err != nil || !s.task.decodes {
+		return err
+	}
+	if err := s.model.checkShape(key.rows, key.target); err != nil {
+		return fmt.Errorf("decoder: %w", err)
+	}
+	return nil
+}
 
 func (m *Model) checkShape(rows, length int) error {
 	if rows < 1 || length < 1 {
@@ -20,27 +32,51 @@ func (m *Model) checkShape(rows, length int) error {
 
 // checkInput refuses what an engine would clamp or crash on.
 func (s *Session) checkInput(in Input) error {
-	if err := s.model.checkShape(in.Rows, in.Len); err != nil {
+	if err := s.checkShape(s.key(gradients, in)); err != nil {
 		return err
 	}
 	n, vocab := in.Rows*in.Len, s.model.config.Vocab
 	if len(in.Tokens) != n || len(in.Mask) != n || in.Labels != nil && len(in.Labels) != n {
 		return fmt.Errorf("a batch of %d x %d has %d tokens, %d mask entries and %d labels", in.Rows, in.Len, len(in.Tokens), len(in.Mask), len(in.Labels))
 	}
-	for i, token := range in.Tokens {
-		if token < 0 || int(token) >= vocab {
-			return fmt.Errorf("token %d in row %d is not in the vocabulary of %d", token, i/in.Len, vocab)
-		}
+	if err := checkIDs(in.Tokens, in.Len, vocab); err != nil {
+		return err
 	}
-	if s.task.outputs > 0 {
+	switch {
+	case s.task.outputs > 0:
 		return s.task.checkTargets(in)
+	case s.task.decodes:
+		return checkDecoder(in, vocab)
 	}
-	for i, label := range in.Labels {
-		if label != nn.Ignored && (label < 0 || int(label) >= vocab) {
-			return fmt.Errorf("label %d in row %d is neither %d nor in the vocabulary of %d", label, i/in.Len, nn.Ignored, vocab)
+	return errors.Join(checkLabels(in.Labels, in.Len, vocab), s.task.checkParts(in))
+}
+
+// checkIDs refuses tokens that no embedding is of; rows are of so many.
+func checkIDs(tokens []int32, length, vocab int) error {
+	for i, token := range tokens {
+		if token < 0 || int(token) >= vocab {
+			return fmt.Errorf("token %d in row %d is not in the vocabulary of %d", token, i/length, vocab)
 		}
 	}
-	return s.task.checkParts(in)
+	return nil
+}
+
+func checkLabels(labels []int32, length, vocab int) error {
+	for i, label := range labels {
+		if label != nn.Ignored && (label < 0 || int(label) >= vocab) {
+			return fmt.Errorf("label %d in row %d is neither %d nor in the vocabulary of %d", label, i/length, nn.Ignored, vocab)
+		}
+	}
+	return nil
+}
+
+// checkDecoder checks what a decoder reads and shall say.
+func checkDecoder(in Input, vocab int) error {
+	n := in.Rows * in.TargetLen
+	if len(in.DecoderTokens) != n || in.Targets != nil && len(in.Targets) != n {
+		return fmt.Errorf("a batch of %d x %d targets has %d decoder tokens and %d targets", in.Rows, in.TargetLen, len(in.DecoderTokens), len(in.Targets))
+	}
+	return errors.Join(checkIDs(in.DecoderTokens, in.TargetLen, vocab), checkLabels(in.Targets, in.TargetLen, vocab))
 }
 
 // checkTargets refuses targets that a loss could not be computed of.
@@ -93,18 +129,34 @@ func (t task) batch(in Input) []int32 {
 	return all
 }
 
+// decoder returns a program's second input: what a decoder reads, and shall say.
+func (t task) decoder(in Input) []int32 {
+	n := in.Rows * in.TargetLen
+	all := make([]int32, 2*n)
+	copy(all, in.DecoderTokens)
+	if copy(all[n:], in.Targets) == 0 {
+		ignore(all[n:])
+	}
+	return all
+}
+
 // ask fills in what is asked of each token, or of each row.
 func (t task) ask(labels []int32, in Input) {
 	if t.outputs == 0 && copy(labels, in.Labels) > 0 {
 		return
 	}
-	for i := range labels {
-		labels[i] = nn.Ignored
-	}
+	ignore(labels)
 	for r := range in.Targets {
 		if t.outputs > 0 {
 			labels[r*in.Len] = in.Targets[r]
 		}
+	}
+}
+
+// ignore makes labels ask for nothing.
+func ignore(labels []int32) {
+	for i := range labels {
+		labels[i] = nn.Ignored
 	}
 }
 
@@ -122,7 +174,7 @@ func (t task) place(parts, labels, mask, positions []int32) {
 			seen++
 			mask[i] = 1
 		}
-		if t.packed {
+		if t.packed || t.parts {
 			mask[i] = part
 		}
 		positions[i] = max(seen-1, 0)

@@ -12,16 +12,17 @@ import (
 )
 
 // Probe names the kind of the compute backend by what it computes: it runs the
-// gradient of a shape on a batch and on trainables (none of them zero) that follow
+// gradient of a shape (target is the length of a decoder's rows, where there is
+// one) on a batch and on trainables (none of them zero) that follow
 // from seed, and returns SHA-256 of loss and gradient. Two nodes with equal probes
 // may train together. Afterwards the trainables are as Initial gives them.
-func (s *Session) Probe(rows, length int, seed uint64) (sum [sha256.Size]byte, err error) {
+func (s *Session) Probe(rows, length, target int, seed uint64) (sum [sha256.Size]byte, err error) {
 	key := job.NewKey(seed, job.ForProbe, uint64(rows), uint64(length))
 	if err := s.Upload(s.probeWeights(key)); err != nil {
 		return sum, err
 	}
 	grad := make([]float32, s.size)
-	loss, err := s.Gradient(s.probeInput(key, rows, length), key, grad)
+	loss, err := s.Gradient(s.probeInput(key, rows, length, target), key, grad)
 	if err := errors.Join(err, s.Upload(s.Initial())); err != nil {
 		return sum, err
 	}
@@ -43,7 +44,7 @@ func (s *Session) probeWeights(key job.Key) []float32 {
 
 // probeInput has rows of different lengths; the first half of each is not asked
 // for, and is a part of its own in a packed row.
-func (s *Session) probeInput(key job.Key, rows, length int) Input {
+func (s *Session) probeInput(key job.Key, rows, length, target int) Input {
 	n := rows * length
 	in := Input{Rows: rows, Len: length, Tokens: make([]int32, n), Labels: make([]int32, n), Mask: make([]int32, n)}
 	for i := range n {
@@ -61,8 +62,24 @@ func (s *Session) probeInput(key job.Key, rows, length int) Input {
 			in.Mask[i] = 2
 		}
 	}
+	if s.task.decodes {
+		s.probeDecoder(key, &in, target)
+		return in
+	}
 	in.Targets = s.task.probeTargets(key, rows)
 	return in
+}
+
+// probeDecoder fills in random tokens; the first half of each row is not asked for.
+func (s *Session) probeDecoder(key job.Key, in *Input, target int) {
+	in.TargetLen = target
+	for i := range in.Rows * target {
+		id := int32(key.At(3<<32|uint64(i)) % uint32(s.model.config.Vocab))
+		in.DecoderTokens, in.Targets = append(in.DecoderTokens, id), append(in.Targets, id)
+		if i%target < target/2 {
+			in.Targets[i] = nn.Ignored
+		}
+	}
 }
 
 // probeTargets are classes, or numbers near 1.

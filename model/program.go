@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -16,7 +17,7 @@ type kind uint8
 
 const (
 	gradients  kind = iota // the loss, the gradient of each pack, and a classifier's outputs [B, n]
-	nextLogits             // [B, V]: the logits at one position of each row
+	nextLogits             // [B, V]: the logits at one position of each row (a decoder's, where there is one)
 	allLogits              // [B, T, V]
 )
 
@@ -24,11 +25,20 @@ const (
 type programKey struct {
 	kind      kind
 	rows, len int
+	target    int // length of a decoder's rows; 0: there is none
+}
+
+func (k programKey) String() string {
+	if k.target > 0 {
+		return fmt.Sprintf("%d x %d tokens and %d targets", k.rows, k.len, k.target)
+	}
+	return fmt.Sprintf("%d x %d tokens", k.rows, k.len)
 }
 
 // program is compiled code for one shape. Its inputs are the batch (int32
-// [4, B, T]), a word list (uint32: dropout key and switch, or positions), the
-// packs, and the frozen parameters that it uses.
+// [4, B, T]), a decoder's part of it (int32 [2, B, Td]) where there is a decoder,
+// a word list (uint32: dropout key and switch, or positions), the packs, and the
+// frozen parameters that it uses.
 type program struct {
 	executable compute.Executable
 	frozen     []compute.Buffer
@@ -43,7 +53,7 @@ func (s *Session) program(key programKey) (*program, error) {
 	}
 	p, err := s.compile(key)
 	if err != nil {
-		return nil, fmt.Errorf("compile for %d x %d tokens: %w", key.rows, key.len, err)
+		return nil, fmt.Errorf("compile for %v: %w", key, err)
 	}
 	s.programs[key] = p
 	return p, nil
@@ -65,7 +75,7 @@ func (s *Session) compile(key programKey) (*program, error) {
 // build builds the graph of a program, notes the frozen parameters it uses in p,
 // and returns its outputs.
 func (s *Session) build(g *Graph, key programKey, p *program) []*Node {
-	batch := Parameter(g, "batch", shapes.Make(dtypes.Int32, 4, key.rows, key.len))
+	in, arch := s.task.batchNodes(g, key), s.model.arch
 	words := Parameter(g, "words", shapes.Make(dtypes.Uint32, wordsOf(key)))
 	trained := s.trainedNodes(g)
 	source := func(d nn.Decl) *Node {
@@ -75,7 +85,6 @@ func (s *Session) build(g *Graph, key programKey, p *program) []*Node {
 		p.frozen = append(p.frozen, s.model.buffer(d.Name))
 		return Parameter(g, d.Name, shapes.Make(dtypes.Float32, d.Shape...))
 	}
-	in, arch := inputsOf(batch), s.model.arch
 	if key.kind == gradients {
 		loss, outputs := s.task.loss(arch, nn.NewParams(g, s.method, source, words), in)
 		all := append([]*Node{loss}, s.gradientNodes(loss, trained)...)
@@ -87,10 +96,18 @@ func (s *Session) build(g *Graph, key programKey, p *program) []*Node {
 	params := nn.NewParams(g, s.method, source, nil)
 	x, _ := s.task.hidden(arch, params, in)
 	if key.kind == nextLogits {
-		lead := x.Shape().Dim(1) - key.len
+		lead := x.Shape().Dim(1) - key.read()
 		x = nn.PickRows(x, AddScalar(ConvertDType(words, dtypes.Int32), int32(lead)))
 	}
 	return []*Node{arch.Logits(params, x)}
+}
+
+// read returns the length of the rows that logits are asked of.
+func (k programKey) read() int {
+	if k.target > 0 {
+		return k.target
+	}
+	return k.len
 }
 
 // wordsOf returns the length of a program's second input.
@@ -133,21 +150,38 @@ func (s *Session) gradientNodes(loss *Node, trained map[string]*Node) []*Node {
 // run executes a program. The caller holds s.mu for reading until it has read
 // the outputs, and finalizes them.
 func (s *Session) run(p *program, in Input, words []uint32) (outputs []compute.Buffer, err error) {
-	be := s.model.compute
-	batch, err := be.BufferFromFlatData(0, s.task.batch(in), shapes.Make(dtypes.Int32, 4, in.Rows, in.Len))
+	buffers, err := s.upload(in, words)
+	defer func() {
+		for _, b := range buffers {
+			b.Finalize()
+		}
+	}()
 	if err != nil {
 		return nil, oneLine{err}
 	}
-	defer batch.Finalize()
-	second, err := be.BufferFromFlatData(0, words, shapes.Make(dtypes.Uint32, len(words)))
-	if err != nil {
-		return nil, oneLine{err}
-	}
-	defer second.Finalize()
-	buffers := append(append([]compute.Buffer{batch, second}, s.weights...), p.frozen...)
-	outputs, err = p.executable.Execute(buffers, nil, 0)
+	outputs, err = p.executable.Execute(slices.Concat(buffers, s.weights, p.frozen), nil, 0)
 	if err != nil {
 		return nil, oneLine{err}
 	}
 	return outputs, nil
+}
+
+// upload moves a program's first inputs to the device. The caller finalizes what
+// it returns, after an error too.
+func (s *Session) upload(in Input, words []uint32) (buffers []compute.Buffer, err error) {
+	add := func(flat any, shape shapes.Shape) {
+		if err != nil {
+			return
+		}
+		var b compute.Buffer
+		if b, err = s.model.compute.BufferFromFlatData(0, flat, shape); err == nil {
+			buffers = append(buffers, b)
+		}
+	}
+	add(s.task.batch(in), shapes.Make(dtypes.Int32, 4, in.Rows, in.Len))
+	if s.task.decodes {
+		add(s.task.decoder(in), shapes.Make(dtypes.Int32, 2, in.Rows, in.TargetLen))
+	}
+	add(words, shapes.Make(dtypes.Uint32, len(words)))
+	return buffers, err
 }

@@ -27,9 +27,17 @@ type Param struct {
 type Input struct {
 	Rows, Len int
 	Tokens    []int32 // in [0, vocabulary)
-	Labels    []int32 // unshifted, as Hugging Face has them; -100 where nothing is asked; not for classifiers
+	Labels    []int32 // of causal_lm and masked_lm: unshifted, as Hugging Face has them; -100 where nothing is asked
 	Mask      []int32 // 0 on padding, which may be on either side; on a token the number of its part, from 1 on
-	Targets   []int32 // for classifiers, one a row: the class, or the bits of a regression's float32; -100 where nothing is asked
+
+	// Targets are, for classifiers, one a row: the class, or the bits of a
+	// regression's float32. For a model with a decoder, Rows x TargetLen: the ids
+	// that the decoder shall say. -100 where nothing is asked.
+	Targets []int32
+	// DecoderTokens, Rows x TargetLen, are what a decoder reads: the targets behind
+	// its start token.
+	DecoderTokens []int32
+	TargetLen     int // of a decoder's rows; else it says nothing
 }
 
 // Session is a model with a method in it, ready to train or to be asked. Upload
@@ -92,8 +100,7 @@ func (s *Session) addParams(decls []nn.Decl) {
 	s.weights = make([]compute.Buffer, len(s.packs))
 }
 
-// Task returns what the session asks its model for: causal_lm, seq_cls or
-// regression.
+// Task returns what the session asks its model for: a task_type of a recipe.
 func (s *Session) Task() string { return s.task.name }
 
 // Params returns the trainable tensors in flat order. The slice is the session's.

@@ -124,17 +124,17 @@ func bits(x []float32) string {
 func TestProbeRepeatsAndLeavesNoTrace(t *testing.T) {
 	be := backendtest.Go(t)
 	s := startSession(t, openModel(t, be, "gpt2"), loraCase)
-	if err := s.Warm(2, 16); err != nil {
+	if err := s.Warm(2, 16, 0); err != nil {
 		t.Fatal(err)
 	}
-	a, err := s.Probe(2, 16, 7)
+	a, err := s.Probe(2, 16, 0, 7)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b, err := startSession(t, openModel(t, be, "gpt2"), loraCase).Probe(2, 16, 7); err != nil || b != a {
+	if b, err := startSession(t, openModel(t, be, "gpt2"), loraCase).Probe(2, 16, 0, 7); err != nil || b != a {
 		t.Errorf("the same probe gives %x and %x, %v", a, b, err)
 	}
-	if b, err := s.Probe(2, 16, 8); err != nil || b == a {
+	if b, err := s.Probe(2, 16, 0, 8); err != nil || b == a {
 		t.Errorf("another seed gives the same probe, %v", err)
 	}
 	flat := s.Initial()

@@ -83,7 +83,7 @@ func (m *Model) pair(tensors []safetensors.Info) error {
 		name := m.arch.Name(t.Name)
 		d, ok := params[name]
 		switch {
-		case name == "" || m.arch.Tied(t.Name) != "":
+		case m.arch.Unused(t.Name) != "" || m.arch.Tied(t.Name) != "":
 		case !ok:
 			wrong = append(wrong, fmt.Sprintf("tensor %s is superfluous", t.Name))
 		case m.tensors[name] != "":
@@ -91,7 +91,7 @@ func (m *Model) pair(tensors []safetensors.Info) error {
 		case !slices.Equal(d.Shape, t.Shape):
 			wrong = append(wrong, fmt.Sprintf("tensor %s has shape %v, want %v", t.Name, t.Shape, d.Shape))
 		}
-		if ok && name != "" {
+		if ok {
 			m.tensors[name] = t.Name
 		}
 	}

@@ -30,18 +30,22 @@ func (l *learner) Loss(b *shard.Batch) (float32, error) { return l.session.Loss(
 func (l *learner) ReadBack(name string) ([]float32, error) { return l.session.ReadBack(name) }
 
 func input(b *shard.Batch) model.Input {
-	return model.Input{Rows: b.Rows, Len: b.Len, Tokens: b.Tokens, Labels: b.Labels, Mask: b.Mask, Targets: b.Targets}
+	return model.Input{
+		Rows: b.Rows, Len: b.Len, Tokens: b.Tokens, Labels: b.Labels, Mask: b.Mask,
+		Targets: b.Targets, DecoderTokens: b.DecoderTokens, TargetLen: b.TargetLen,
+	}
 }
 
 // warm compiles the gradient for every length of the job, and returns what kind
 // of backend this is: the hash of what the programs compute on a probe batch.
 func (l *learner) warm(s job.Spec) ([32]byte, error) {
 	kind := sha256.New()
+	target := shard.PlanOf(s).TargetLen
 	for _, length := range s.Buckets {
-		if err := l.session.Warm(s.MicroBatchSize, length); err != nil {
+		if err := l.session.Warm(s.MicroBatchSize, length, target); err != nil {
 			return [32]byte{}, err
 		}
-		p, err := l.session.Probe(s.MicroBatchSize, length, s.Seed)
+		p, err := l.session.Probe(s.MicroBatchSize, length, target, s.Seed)
 		if err != nil {
 			return [32]byte{}, err
 		}

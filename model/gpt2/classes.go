@@ -65,7 +65,9 @@ func (h Head) check() error {
 	}
 }
 
-// Score returns a classifier's outputs x·Sᵀ [B, n] for x [B, d] from Hidden.
-func (m Model) Score(p nn.Params, x *Node, n int) *Node {
-	return nn.MatT(x, p.In("score").Weight("weight", nn.Normal(m.InitializerRange), n, m.NEmbd))
+// Score returns a classifier's outputs y·Sᵀ [B, n], where y [B, d] is what Hidden
+// gives for the last token of each row, of x [B, T, d].
+func (m Model) Score(p nn.Params, x *Node, s nn.Sequence, n int) *Node {
+	last := nn.PickRows(x, nn.LastTokens(s.Mask))
+	return nn.MatT(last, p.In("score").Weight("weight", nn.Normal(m.InitializerRange), n, m.NEmbd))
 }

@@ -22,6 +22,9 @@ func (m Model) Context() int { return m.NPositions }
 // of each.
 func (m Model) Dimensions() (width, depth, heads int) { return m.NEmbd, m.NLayer, m.NHead }
 
+// Causal says yes: a token sees those before it.
+func (m Model) Causal() bool { return true }
+
 // Embed returns the token embeddings of ids (int32 [B, T]): [B, T, d].
 func (m Model) Embed(p nn.Params, ids *Node) *Node {
 	return nn.EnterEmbedding(p.In("transformer", "wte"), m.tokens(p), ids)
@@ -104,16 +107,20 @@ var (
 )
 
 // Name returns the parameter that a tensor of a file holds: older files leave the
-// prefix "transformer." out. It returns "" for a tensor that is no parameter
-// (causal masks that older files hold).
+// prefix "transformer." out.
 func (m Model) Name(tensor string) string {
 	if bare.MatchString(tensor) {
-		tensor = "transformer." + tensor
-	}
-	if buffer.MatchString(tensor) {
-		return ""
+		return "transformer." + tensor
 	}
 	return tensor
+}
+
+// Unused returns why a tensor is no parameter, or "".
+func (m Model) Unused(tensor string) string {
+	if buffer.MatchString(m.Name(tensor)) {
+		return "a causal mask, which the graph makes itself"
+	}
+	return ""
 }
 
 // Tied returns the parameter that a tensor must be a copy of, or "": files of a

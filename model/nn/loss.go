@@ -22,9 +22,9 @@ func CausalLoss(logits, labels *Node) *Node {
 	return ReduceAllSum(Where(asked, nll, ZerosLike(nll)))
 }
 
-// ClassLoss returns the sum, over the rows that are asked for, of the negative
-// log-likelihood of each row's class, times the class's weight: logits [B, C],
-// target int32 [B], weights [C] or nil for none.
+// ClassLoss returns the sum, over the rows (or the tokens of rows) that are asked
+// for, of the negative log-likelihood of the class of each, times the class's
+// weight: logits [..., C], target int32 [...], weights [C] or nil for none.
 func ClassLoss(logits, target *Node, weights []float32) *Node {
 	nll, asked := unlikelihood(logits, target)
 	if weights != nil {
