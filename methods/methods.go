@@ -19,8 +19,11 @@ import (
 
 // table makes each method from a job's spec.
 var table = map[string]func(job.Spec) (nn.Method, error){
-	"full": newFull,
-	"lora": newLoRA,
+	"adapter": newAdapter,
+	"full":    newFull,
+	"lora":    newLoRA,
+	"prefix":  newPrefix,
+	"prompt":  newPrompt,
 }
 
 // New returns the method that a spec names.

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"carillon/backend"
+	"carillon/methods"
 	"carillon/model/nn"
 )
 
@@ -60,7 +61,7 @@ func openFixture(t testing.TB, name string) fixture {
 		for i := range words {
 			words[i] = binary.LittleEndian.Uint32(raw[4*i:])
 		}
-		f.tensors[key] = words
+		f.tensors[strings.Replace(key, ".adapters.demo.", ".adapters."+methods.AdapterName+".", 1)] = words
 	}
 	facts, err := os.ReadFile(filepath.Join("testdata/cases", name+".json"))
 	if err != nil {
@@ -107,6 +108,9 @@ func (f fixture) ints(name string) []int32 {
 // batch returns the case's batch of 3 x 16 tokens.
 func (f fixture) batch() Input {
 	in := Input{Rows: 3, Len: 16, Tokens: f.ints("input/input_ids"), Mask: f.ints("input/attention_mask")}
+	for i, kind := range f.ints("input/token_type_ids") {
+		in.Mask[i] *= 1 + kind
+	}
 	switch labels := f.ints("input/labels"); len(labels) {
 	case 0: // features alone are asked for
 	case in.Rows:

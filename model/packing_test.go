@@ -41,7 +41,7 @@ func TestPackedEqualsUnpacked(t *testing.T) {
 		fixture string
 		method  nn.Method
 		quick   bool
-	}{{"base", methods.Full{}, true}, {"lora", loraCase, false}, {"prefix", prefixSketch{}, true}} {
+	}{{"base", methods.Full{}, true}, {"lora", loraCase, false}, {"prefix", methods.Prefix{N: 4, Init: "zero"}, true}} {
 		t.Run(tt.fixture, func(t *testing.T) {
 			backendtest.Each(t, func(t *testing.T, be *backend.Backend) {
 				if tt.quick && be.Kind() != backend.Go {

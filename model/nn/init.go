@@ -1,6 +1,10 @@
 package nn
 
-import "carillon/job"
+import (
+	"math"
+
+	"carillon/job"
+)
 
 // Init fills dst with a parameter's first value, drawn from key.
 type Init func(key job.Key, dst []float32)
@@ -25,16 +29,35 @@ func Uniform(bound float64) Init {
 }
 
 // Normal draws from something near the normal distribution with mean 0 and the
-// given standard deviation: the sum of twelve uniform numbers minus 6, which needs
-// no function whose bits differ between machines.
+// given standard deviation.
 func Normal(std float64) Init {
 	return func(key job.Key, dst []float32) {
 		for i := range dst {
-			sum := -6.0
-			for j := range 12 {
-				sum += float64(key.Uniform(uint64(12*i + j)))
-			}
-			dst[i] = float32(std * sum)
+			dst[i] = float32(std * bell(key, uint64(i)))
 		}
 	}
+}
+
+// Truncated draws as Normal does, and again what lies beyond two deviations.
+func Truncated(std float64) Init {
+	return func(key job.Key, dst []float32) {
+		next := uint64(0)
+		for i := range dst {
+			x := math.Inf(1)
+			for ; math.Abs(x) > 2; next++ {
+				x = bell(key, next)
+			}
+			dst[i] = float32(std * x)
+		}
+	}
+}
+
+// bell is a number of deviation 1: the sum of twelve uniform numbers minus 6, which
+// needs no function whose bits differ between machines.
+func bell(key job.Key, i uint64) float64 {
+	sum := -6.0
+	for j := range uint64(12) {
+		sum += float64(key.Uniform(12*i + j))
+	}
+	return sum
 }
