@@ -14,6 +14,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/support/exceptions"
 
+	"carillon/model/bert"
 	"carillon/model/gpt2"
 	"carillon/model/nn"
 )
@@ -63,11 +64,14 @@ type translator interface {
 
 // architectures are the families by their model_type.
 var architectures = map[string]func(config []byte) (architecture, error){
+	"bert": encoder, "roberta": encoder, "distilbert": encoder,
 	"gpt2": func(config []byte) (architecture, error) {
 		c, err := gpt2.ParseConfig(config)
 		return gpt2.Model{Config: c}, err
 	},
 }
+
+func encoder(config []byte) (architecture, error) { return bert.ParseConfig(config) }
 
 // parseConfig finds the family that a config.json is of.
 func parseConfig(data []byte) (string, architecture, error) {
