@@ -3,15 +3,29 @@ package ask
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"carillon/job"
+	"carillon/model"
 )
 
-// Complete continues each prompt greedily by at most maxNew tokens, until the end
-// of text, and returns what was added. Prompts run in batches of 16, all padded
-// alike, so that one program serves them; a context that ends while they run is
-// noticed afterwards. A model that tells classes or numbers is refused.
+// Writing says how texts are continued.
+type Writing struct {
+	MaxNew int      // the most tokens to add
+	Stop   []string // what ends a text and is left out, besides the end of text
+	model.Sampling
+}
+
+// Complete is Write by the likeliest token each time.
 func (a *Asker) Complete(ctx context.Context, prompts []string, maxNew int) ([]string, error) {
+	return a.Write(ctx, prompts, Writing{MaxNew: maxNew})
+}
+
+// Write continues each prompt until the end of text or one of w.Stop, and returns
+// what was added. Prompts run in batches of 16, all padded alike, so that one
+// program serves them; a context that ends while they run is noticed afterwards. A
+// model that tells classes or numbers is refused.
+func (a *Asker) Write(ctx context.Context, prompts []string, w Writing) ([]string, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -26,13 +40,31 @@ func (a *Asker) Complete(ctx context.Context, prompts []string, maxNew int) ([]s
 	if eos, ok := a.tok.EOS(); ok {
 		stop = eos
 	}
-	added, err := a.session.Generate(ids, maxNew, stop)
+	writing := model.Writing{MaxNew: w.MaxNew, Stop: stop, Sampling: w.Sampling}
+	if len(w.Stop) > 0 {
+		writing.Ended = func(_ int, added []int32) bool {
+			_, ended := before(a.tok.DecodeText(added), w.Stop)
+			return ended
+		}
+	}
+	added, err := a.session.Write(ids, writing)
 	if err != nil {
 		return nil, err
 	}
 	texts := make([]string, len(added))
 	for i, tokens := range added {
-		texts[i] = a.tok.DecodeText(tokens)
+		texts[i], _ = before(a.tok.DecodeText(tokens), w.Stop)
 	}
 	return texts, ctx.Err()
+}
+
+// before returns what stands before the first of the stops in text.
+func before(text string, stops []string) (rest string, found bool) {
+	at := len(text)
+	for _, stop := range stops {
+		if i := strings.Index(text, stop); i >= 0 && i < at {
+			at, found = i, true
+		}
+	}
+	return text[:at], found
 }

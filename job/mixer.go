@@ -23,6 +23,8 @@ const (
 
 	ForTokenDropout Purpose = 8 // which input tokens are blanked: (position)
 	ForBalance      Purpose = 9 // which class and member a place gets: (position)
+
+	ForSampling Purpose = 10 // which token comes next: (prompt)
 )
 
 // NewKey makes the key of one use: the seed, its purpose, and where it happens.

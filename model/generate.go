@@ -9,10 +9,28 @@ const (
 	generateStep = 16
 )
 
-// Generate continues each prompt greedily, by the likeliest token each time, until
-// stop comes (which is left out; negative: never) or maxNew tokens have. It returns
-// the new tokens alone. Every token is computed from the whole text before it.
+// Writing says how prompts are continued.
+type Writing struct {
+	MaxNew int   // the most tokens to add to each
+	Stop   int32 // what ends a text, and is left out; negative: nothing
+	Sampling
+	// Ended, unless it is nil, says of a prompt's number and what was added to it
+	// whether the text is complete: for what is not one token, such as a word.
+	Ended func(prompt int, added []int32) bool
+}
+
+// Generate is Write by the likeliest token each time.
 func (s *Session) Generate(prompts [][]int32, maxNew int, stop int32) ([][]int32, error) {
+	return s.Write(prompts, Writing{MaxNew: maxNew, Stop: stop})
+}
+
+// Write continues each prompt until Stop comes or MaxNew tokens have. It returns
+// the new tokens alone. Every token is computed from the whole text before it.
+func (s *Session) Write(prompts [][]int32, w Writing) ([][]int32, error) {
+	if err := w.Check(); err != nil {
+		return nil, err
+	}
+	maxNew := w.MaxNew
 	length := 0
 	for i, prompt := range prompts {
 		if len(prompt) == 0 {
@@ -25,10 +43,11 @@ func (s *Session) Generate(prompts [][]int32, maxNew int, stop int32) ([][]int32
 	}
 	length = min((length+generateStep-1)/generateStep*generateStep, s.model.config.Context)
 	var all [][]int32
-	for rows := min(len(prompts), generateRows); len(prompts) > 0; {
+	for rows, first := min(len(prompts), generateRows), 0; len(prompts) > 0; first += rows {
 		n := min(rows, len(prompts))
 		batch := newDraft(prompts[:n], rows, length)
-		if err := batch.write(s, maxNew, stop); err != nil {
+		batch.first = first
+		if err := batch.write(s, w); err != nil {
 			return nil, err
 		}
 		all = append(all, batch.texts...)
@@ -40,6 +59,7 @@ func (s *Session) Generate(prompts [][]int32, maxNew int, stop int32) ([][]int32
 // draft is a batch of texts that are being continued.
 type draft struct {
 	in    Input
+	first int       // the number of the first row's prompt
 	last  []int32   // position of each row's last token
 	texts [][]int32 // what was added to each prompt
 	done  []bool
@@ -64,9 +84,9 @@ func newDraft(prompts [][]int32, rows, length int) *draft {
 	return d
 }
 
-// write adds a token to every text that is not done, up to maxNew times.
-func (d *draft) write(s *Session, maxNew int, stop int32) error {
-	for range maxNew {
+// write adds a token to every text that is not done, up to w.MaxNew times.
+func (d *draft) write(s *Session, w Writing) error {
+	for range w.MaxNew {
 		if d.finished() {
 			return nil
 		}
@@ -76,13 +96,20 @@ func (d *draft) write(s *Session, maxNew int, stop int32) error {
 		}
 		vocab := len(logits) / d.in.Rows
 		for r := range d.texts {
-			if !d.done[r] {
-				d.add(r, likeliest(logits[r*vocab:(r+1)*vocab]), stop)
+			if d.done[r] {
+				continue
+			}
+			d.add(r, w.next(logits[r*vocab:(r+1)*vocab], d.text(r), d.first+r), w.Stop)
+			if w.Ended != nil && !d.done[r] {
+				d.done[r] = w.Ended(d.first+r, d.texts[r])
 			}
 		}
 	}
 	return nil
 }
+
+// text is a row's prompt with what was added.
+func (d *draft) text(r int) []int32 { return d.in.Tokens[r*d.in.Len:][:d.last[r]+1] }
 
 func (d *draft) finished() bool {
 	for _, done := range d.done {

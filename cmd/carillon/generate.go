@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -13,16 +14,17 @@ import (
 // generateFlags are the flags of generate.
 type generateFlags struct {
 	base, adapter, backend string
-	maxNew                 int
+	ask.Writing
 }
 
 func generateCommand() *cobra.Command {
 	var f generateFlags
 	cmd := &cobra.Command{
 		Use:   "generate [--base DIR] [--adapter DIR] PROMPT... | -",
-		Short: "Continues each prompt, always by the likeliest token",
-		Long: `Continues each prompt, always by the likeliest token, until the end of text or for
---max-new-tokens, and prints what was added, one prompt after the other. With - the
+		Short: "Continues each prompt",
+		Long: `Continues each prompt until the end of text, one of --stop, or for --max-new-tokens,
+and prints what was added, one prompt after the other: always by the likeliest token,
+or with a --temperature by drawing, the same for the same --seed. With - the
 prompt is all of standard input. The base model of an adapter is where the adapter
 says, unless --base says otherwise.`,
 		Example: `  carillon generate --base demo/base --adapter out/demo/adapter 'func Itoa(i int) string'`,
@@ -36,7 +38,13 @@ says, unless --base says otherwise.`,
 	}
 	cmd.Flags().StringVar(&f.base, "base", "", "the model's `directory`, as Hugging Face lays it out")
 	cmd.Flags().StringVar(&f.adapter, "adapter", "", "a LoRA adapter's `directory`, as PEFT lays it out")
-	cmd.Flags().IntVar(&f.maxNew, "max-new-tokens", 64, "the most `tokens` to add")
+	cmd.Flags().IntVar(&f.MaxNew, "max-new-tokens", 64, "the most `tokens` to add")
+	cmd.Flags().Float64Var(&f.Temperature, "temperature", 0, "draw, with logits divided by it; 0 takes the likeliest token")
+	cmd.Flags().IntVar(&f.TopK, "top-k", 0, "draw among the so many likeliest tokens; 0: all")
+	cmd.Flags().Float64Var(&f.TopP, "top-p", 0, "draw among the likeliest tokens that together have this probability; 0: all")
+	cmd.Flags().Float64Var(&f.RepetitionPenalty, "repetition-penalty", 1, "make tokens that are in the text already less likely")
+	cmd.Flags().Uint64Var(&f.Seed, "seed", 42, "what is drawn by")
+	cmd.Flags().StringArrayVar(&f.Stop, "stop", nil, "a text that ends what is added, and is left out; may be given several times")
 	backendFlag(cmd, &f.backend)
 	return cmd
 }
@@ -45,8 +53,13 @@ func (f generateFlags) run(cmd *cobra.Command, prompts []string) error {
 	switch {
 	case f.base == "" && f.adapter == "":
 		return usage(cmd, "--base or --adapter is missing: which model?")
-	case f.maxNew < 1:
-		return usage(cmd, "--max-new-tokens %d: want 1 or more", f.maxNew)
+	case f.MaxNew < 1:
+		return usage(cmd, "--max-new-tokens %d: want 1 or more", f.MaxNew)
+	case slices.Contains(f.Stop, ""):
+		return usage(cmd, "--stop is empty: want some text")
+	}
+	if err := f.Check(); err != nil {
+		return usage(cmd, "%v", err)
 	}
 	prompts, err := readPrompts(cmd, prompts)
 	if err != nil {
@@ -62,7 +75,7 @@ func (f generateFlags) run(cmd *cobra.Command, prompts []string) error {
 		return err
 	}
 	defer a.Close()
-	texts, err := a.Complete(cmd.Context(), prompts, f.maxNew)
+	texts, err := a.Write(cmd.Context(), prompts, f.Writing)
 	if err != nil {
 		return err
 	}
