@@ -72,6 +72,12 @@ func TestWrongDataIsAnError(t *testing.T) {
 	r = start(t, spec(t), 2, "")
 	write(t, r.Spec.Datasets[0].Path, "")
 	r.refused(t, "data.jsonl")
+	if logs(r.Spec.OutputDir) != "" {
+		t.Error("processes were started for data that its beginning shows to be wrong")
+	}
+	r = start(t, spec(t), 2, "")
+	write(t, r.Spec.Datasets[0].Path, strings.Repeat(`{"prompt": "the bell", "completion": " rings"}`+"\n", 1200)+`{"prompt": 3}`+"\n")
+	r.refused(t, "data.jsonl:1201", "prompt")
 }
 
 // A coordinator whose port another process has says so and ends.
