@@ -16,6 +16,7 @@ import (
 
 	"carillon/model/bert"
 	"carillon/model/gpt2"
+	"carillon/model/llama"
 	"carillon/model/nn"
 )
 
@@ -69,9 +70,12 @@ var architectures = map[string]func(config []byte) (architecture, error){
 		c, err := gpt2.ParseConfig(config)
 		return gpt2.Model{Config: c}, err
 	},
+	"llama": decoder, "mistral": decoder, "qwen2": decoder, "qwen3": decoder,
 }
 
 func encoder(config []byte) (architecture, error) { return bert.ParseConfig(config) }
+
+func decoder(config []byte) (architecture, error) { return llama.ParseConfig(config) }
 
 // parseConfig finds the family that a config.json is of.
 func parseConfig(data []byte) (string, architecture, error) {
