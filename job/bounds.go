@@ -69,6 +69,9 @@ func (s Spec) bounds() []bound {
 	if n := s.Prompt; n != nil {
 		b = append(b, bound{"prompt.num_virtual_tokens", float64(n.NumVirtualTokens), 1, 1 << 16, false, false})
 	}
+	if n := s.Feature; n != nil {
+		b = append(b, bound{"feature.hidden_size", float64(n.HiddenSize), 0, 1 << 16, false, false})
+	}
 	if n := s.Prefix; n != nil {
 		b = append(b, bound{"prefix.num_virtual_tokens", float64(n.NumVirtualTokens), 1, 1 << 16, false, false},
 			bound{"prefix.encoder_hidden_size", float64(n.EncoderHiddenSize), 0, 1 << 16, false, false})

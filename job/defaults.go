@@ -43,12 +43,14 @@ func sectionDefaults(section reflect.Type) reflect.Value {
 		*s = Prompt{NumVirtualTokens: 20, PromptTuningInit: "sample_vocab"}
 	case *Prefix:
 		s.NumVirtualTokens = 20
+	case *Feature:
+		*s = Feature{Pooling: "mean", Classifier: "logistic"}
 	}
 	return v
 }
 
 // sectionOf are the sections that configure methods, by the methods.
-var sectionOf = map[string]string{"lora": "lora", "adapter": "bottleneck", "prompt": "prompt", "prefix": "prefix", "ia3": "ia3"}
+var sectionOf = map[string]string{"lora": "lora", "adapter": "bottleneck", "prompt": "prompt", "prefix": "prefix", "ia3": "ia3", "feature": "feature"}
 
 // sectionField returns the pointer to the section of that name.
 func (s *Spec) sectionField(name string) reflect.Value {
@@ -59,6 +61,7 @@ func (s *Spec) sectionField(name string) reflect.Value {
 // between methods.
 var learningRates = map[string]float64{
 	"full": 2e-5, "lora": 2e-4, "adapter": 1e-4, "prompt": 1e-3, "prefix": 5e-3, "ia3": 1e-3, "bitfit": 5e-4,
+	"feature": 1, // it is fitted to convergence, and the optimizer finds its own steps
 }
 
 // projectedRate is that of a prefix that a network makes.

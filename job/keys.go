@@ -19,6 +19,7 @@ var sections = map[string]map[string]int{
 	"prompt":     fieldsOf(reflect.TypeFor[Prompt]()),
 	"prefix":     fieldsOf(reflect.TypeFor[Prefix]()),
 	"ia3":        fieldsOf(reflect.TypeFor[IA3]()),
+	"feature":    fieldsOf(reflect.TypeFor[Feature]()),
 }
 
 // fieldsOf maps a struct's keys to its fields.
@@ -150,7 +151,7 @@ var unbuilt = map[string][]string{
 		"label_smoothing", "label_smoothing_factor", "cosine_min_lr_ratio", "lr_groups",
 		"special_tokens", "tokens", "tokenizer_type", "model_type",
 		"trust_remote_code", "report_to", "wandb_project", "early_stopping_min_delta", "metric_for_best_model",
-		"loss_watchdog_threshold", "feature", "adapters", "groups", "seeds",
+		"loss_watchdog_threshold", "adapters", "groups", "seeds",
 	},
 	"lora": {
 		"lora_bias", "layers_pattern", "layer_replication", "target_parameters", "trainable_token_indices",

@@ -64,7 +64,7 @@ func TestParseReadsEveryKey(t *testing.T) {
 		t.Errorf("Parse = %+v\nwant    %+v", s, want)
 	}
 	for key := range sections[""] {
-		if !strings.Contains(string(text), "\n"+key+":") && !slices.Contains([]string{"num_epochs", "warmup_steps", "reinit_weights", "unfrozen_parameters", "bottleneck", "prompt", "prefix", "ia3"}, key) {
+		if !strings.Contains(string(text), "\n"+key+":") && !slices.Contains([]string{"num_epochs", "warmup_steps", "reinit_weights", "unfrozen_parameters", "bottleneck", "prompt", "prefix", "ia3", "feature"}, key) {
 			t.Errorf("testdata/whole.yaml does not set %s", key)
 		}
 	}
@@ -83,13 +83,15 @@ func TestSectionsOfMethods(t *testing.T) {
 		{"method: prefix\nprefix: {prefix_projection: true}", Spec{Prefix: &Prefix{NumVirtualTokens: 20, PrefixProjection: true}, LearningRate: 5e-5}},
 		{"method: ia3", Spec{IA3: &IA3{}, LearningRate: 1e-3}},
 		{"method: bitfit", Spec{LearningRate: 5e-4}},
+		{"method: feature", Spec{Feature: &Feature{Pooling: "mean", Classifier: "logistic"}, LearningRate: 1}},
+		{"method: feature\nfeature: {pooling: cls, classifier: mlp, hidden_size: 32}", Spec{Feature: &Feature{Pooling: "cls", Classifier: "mlp", HiddenSize: 32}, LearningRate: 1}},
 	} {
 		s, err := Parse("r.yaml", []byte("base_model: b\ndatasets: {path: x}\n"+tt.text+"\n"))
 		if err != nil {
 			t.Errorf("%s: %v", tt.text, err)
 			continue
 		}
-		got := Spec{Bottleneck: s.Bottleneck, Prompt: s.Prompt, Prefix: s.Prefix, IA3: s.IA3, LearningRate: s.LearningRate}
+		got := Spec{Bottleneck: s.Bottleneck, Prompt: s.Prompt, Prefix: s.Prefix, IA3: s.IA3, Feature: s.Feature, LearningRate: s.LearningRate}
 		if !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: %s, want %s", tt.text, got.Encode(), tt.want.Encode())
 		}
@@ -187,6 +189,10 @@ func TestParseRefuses(t *testing.T) {
 		{small + "prompt: {num_virtual_tokens: 3}\n", "r.yaml:4: prompt: configures method prompt, but method is lora"},
 		{"base_model: b\ndatasets: {path: x}\nmethod: prompt\nprompt: {prompt_tuning_init: text}\n", "prompt.prompt_tuning_init_text: missing"},
 		{"base_model: b\ndatasets: {path: x}\nmethod: prefix\nprefix: {encoder_hidden_size: 3}\n", "prefix.encoder_hidden_size: without prefix_projection"},
+		{"base_model: b\ndatasets: {path: x}\nmethod: feature\nfeature: {hidden_size: 3}\n", "r.yaml:4: feature.hidden_size: 3 with classifier: logistic"},
+		{"base_model: b\ndatasets: {path: x}\nmethod: feature\nfeature: {pooling: max}\n", "feature.pooling: \"max\" is unknown; want mean, cls or last"},
+		{"base_model: b\ndatasets: {path: x}\nmethod: feature\ntask_type: causal_lm\n", "want task_type seq_cls, or method lora or prefix"},
+		{"base_model: b\ndatasets: {path: x}\nmethod: feature\nnodes: 2\n", "r.yaml:4: nodes: 2 with method feature, which runs in one process; want 1"},
 		{"base_model: b\ndatasets: {path: x}\nmethod: adapter\nbottleneck: {architecture: bn}\n", `bottleneck.architecture: "bn" is unknown; want seq_bn, double_seq_bn or par_bn`},
 		{"base_model: b\ndatasets: {path: x}\nmethod: adapter\nbottleneck: {bottleneck_size: 8, reduction_factor: 2}\n", "bottleneck.bottleneck_size: 8 beside reduction_factor 2"},
 		{small + "lora: {target_modules: []}\n", "lora.target_modules: a name is missing"},

@@ -49,7 +49,7 @@ func keyTables(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys := keysOf(reflect.TypeFor[Spec](), reflect.TypeFor[Dataset](), reflect.TypeFor[LoRA](), reflect.TypeFor[Bottleneck](), reflect.TypeFor[Prompt](), reflect.TypeFor[Prefix](), reflect.TypeFor[IA3]())
+	keys := keysOf(reflect.TypeFor[Spec](), reflect.TypeFor[Dataset](), reflect.TypeFor[LoRA](), reflect.TypeFor[Bottleneck](), reflect.TypeFor[Prompt](), reflect.TypeFor[Prefix](), reflect.TypeFor[IA3](), reflect.TypeFor[Feature]())
 	tables := map[string]string{}
 	ast.Inspect(file, func(n ast.Node) bool {
 		if s, ok := n.(*ast.TypeSpec); ok {

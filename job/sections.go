@@ -77,3 +77,13 @@ func (p *Prefix) check() *keyError {
 	}
 	return oneOf("prefix.prefix_init", cmp.Or(p.PrefixInit, "zero"), "text", "sample_vocab", "zero", "random")
 }
+
+func (f *Feature) check() *keyError {
+	if f == nil {
+		return nil
+	}
+	if f.Classifier == "logistic" && f.HiddenSize > 0 {
+		return &keyError{"feature.hidden_size", fmt.Sprintf("%d with classifier: logistic, which has no hidden layer; want classifier: mlp", f.HiddenSize)}
+	}
+	return cmp.Or(oneOf("feature.pooling", f.Pooling, "mean", "cls", "last"), oneOf("feature.classifier", f.Classifier, "logistic", "mlp"))
+}

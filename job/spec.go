@@ -81,7 +81,8 @@ type Spec struct {
 	// Method is what is trained: full (all weights), lora, adapter (bottlenecks
 	// between the layers), prompt (virtual tokens in front of the text), prefix
 	// (virtual keys and values in front of those of each layer), ia3 (a factor for
-	// each channel) or bitfit (biases).
+	// each channel), bitfit (biases) or feature (nothing in the model: a classifier on
+	// top of what it makes of each text).
 	Method string `json:"method" yaml:"method"`
 	// LoRA configures method lora; left out for others.
 	LoRA *LoRA `json:"lora,omitempty" yaml:"lora"`
@@ -93,6 +94,8 @@ type Spec struct {
 	Prefix *Prefix `json:"prefix,omitempty" yaml:"prefix"`
 	// IA3 configures method ia3.
 	IA3 *IA3 `json:"ia3,omitempty" yaml:"ia3"`
+	// Feature configures method feature.
+	Feature *Feature `json:"feature,omitempty" yaml:"feature"`
 	// UnfrozenParameters are regular expressions: of method full, only parameters
 	// whose names one of them matches are trained. Default: none, all are.
 	UnfrozenParameters []string `json:"unfrozen_parameters,omitempty" yaml:"unfrozen_parameters"`
@@ -126,7 +129,7 @@ type Spec struct {
 	Optimizer string `json:"optimizer" yaml:"optimizer"`
 	// LearningRate is the peak of the schedule. Default: 2e-5 for method full,
 	// 2e-4 for lora, 1e-4 for adapter, 1e-3 for prompt and ia3, 5e-3 for prefix
-	// (5e-5 with its projection), 5e-4 for bitfit.
+	// (5e-5 with its projection), 5e-4 for bitfit; feature has no use for one.
 	LearningRate float64 `json:"learning_rate" yaml:"learning_rate"`
 	// LRScheduler is linear, cosine or constant, as in transformers; each climbs
 	// from 0 during the warm-up. Default: cosine.
@@ -383,4 +386,17 @@ type IA3 struct {
 	// FeedforwardModules are those of TargetModules whose inputs are scaled.
 	// Default: the second map of the feed-forward part.
 	FeedforwardModules []string `json:"feedforward_modules,omitempty" yaml:"feedforward_modules"`
+}
+
+// Feature configures method feature.
+type Feature struct {
+	// Pooling is what stands for a text: mean (of what the model makes of its
+	// tokens), cls (of its first token) or last (of its last one). Default: mean.
+	Pooling string `json:"pooling" yaml:"pooling"`
+	// Classifier is what is trained on top: logistic (a logistic regression) or mlp
+	// (a network with one hidden layer). How strongly large weights are punished is
+	// chosen by cross-validation. Default: logistic.
+	Classifier string `json:"classifier" yaml:"classifier"`
+	// HiddenSize is the width of the hidden layer of an mlp. Default: 64.
+	HiddenSize int `json:"hidden_size,omitempty" yaml:"hidden_size"`
 }

@@ -88,8 +88,8 @@ type choice struct {
 }
 
 var choices = []choice{
-	{"method", func(s Spec) string { return s.Method }, []string{"full", "lora", "adapter", "prompt", "prefix", "ia3", "bitfit"},
-		[]string{"feature", "qlora", "p_tuning"}, map[string]string{"LORA": "lora", "IA3": "ia3", "PROMPT_TUNING": "prompt", "PREFIX_TUNING": "prefix",
+	{"method", func(s Spec) string { return s.Method }, []string{"full", "lora", "adapter", "prompt", "prefix", "ia3", "bitfit", "feature"},
+		[]string{"qlora", "p_tuning"}, map[string]string{"LORA": "lora", "IA3": "ia3", "PROMPT_TUNING": "prompt", "PREFIX_TUNING": "prefix",
 			"prompt_tuning": "prompt", "prefix_tuning": "prefix", "seq_bn": "adapter", "houlsby": "adapter", "pfeiffer": "adapter", "bias-only": "bitfit"}},
 	{"excess_length_strategy", func(s Spec) string { return cmp.Or(s.ExcessLengthStrategy, "drop") }, []string{"drop", "truncate", "error"},
 		nil, map[string]string{"raise": "error"}},
@@ -166,8 +166,12 @@ func (s Spec) checkMethod() *keyError {
 		return &keyError{"unfrozen_parameters", fmt.Sprintf("with method %s; only method full trains the model's own parameters", s.Method)}
 	case s.Method != "full" && s.LayerLRDecay != 1:
 		return &keyError{"layer_lr_decay", fmt.Sprintf("%v with method %s; only method full trains the model's own layers", s.LayerLRDecay, s.Method)}
+	case s.Method == "feature" && s.TaskType != "" && s.TaskType != SeqCls:
+		return &keyError{"method", fmt.Sprintf("feature with task_type %s; a classifier on top tells classes apart: want task_type %s, or method lora or prefix", s.TaskType, SeqCls)}
+	case s.Method == "feature" && s.Nodes > 1:
+		return &keyError{"nodes", fmt.Sprintf("%d with method feature, which runs in one process; want 1", s.Nodes)}
 	}
-	for _, check := range []func() *keyError{s.LoRA.check, s.Bottleneck.check, s.Prompt.check, s.Prefix.check} {
+	for _, check := range []func() *keyError{s.LoRA.check, s.Bottleneck.check, s.Prompt.check, s.Prefix.check, s.Feature.check} {
 		if err := check(); err != nil {
 			return err
 		}
