@@ -16,7 +16,7 @@ func (a *Asker) Text(ctx context.Context, text string, length int) (float64, err
 	if len(tokens) < 2 {
 		return 0, errors.New("a text of less than two tokens has no loss")
 	}
-	length = min(length, a.Config().Context, len(tokens))
+	length = min(length, a.session.Context(), len(tokens))
 	sum, asked := 0.0, 0
 	for from := 0; from+1 < len(tokens); from += length {
 		if err := ctx.Err(); err != nil {

@@ -61,9 +61,13 @@ func TestWhatCanBeKnownBeforeIsRefusedWithNothingWritten(t *testing.T) {
 	}{
 		"resume of nothing": {func(c *launch.Config) { c.Resume = true }, "there is no run to resume here"},
 		"too long":          {func(c *launch.Config) { c.Spec.SequenceLen = 65 }, "sequence_len: 65; the base model"},
-		"too large":         {func(c *launch.Config) { c.Spec.Lanes, c.Spec.MicroBatchSize = 1, 1<<30 }, "one gradient's graph"},
-		"no tokenizer":      {func(c *launch.Config) { os.Remove(filepath.Join(c.Spec.BaseModel, "tokenizer.json")) }, "tokenizer.json"},
-		"no weights":        {func(c *launch.Config) { os.Remove(filepath.Join(c.Spec.BaseModel, "model.safetensors")) }, "model.safetensors"},
+		"too long behind a prompt": {func(c *launch.Config) {
+			c.Spec.SequenceLen, c.Spec.Method, c.Spec.LoRA = 60, "prompt", nil
+			c.Spec.Prompt = &job.Prompt{NumVirtualTokens: 5, PromptTuningInit: "random"}
+		}, "takes at most 64 tokens, of which method prompt takes 5"},
+		"too large":    {func(c *launch.Config) { c.Spec.Lanes, c.Spec.MicroBatchSize = 1, 1<<30 }, "one gradient's graph"},
+		"no tokenizer": {func(c *launch.Config) { os.Remove(filepath.Join(c.Spec.BaseModel, "tokenizer.json")) }, "tokenizer.json"},
+		"no weights":   {func(c *launch.Config) { os.Remove(filepath.Join(c.Spec.BaseModel, "model.safetensors")) }, "model.safetensors"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := config(t, "exit 1")

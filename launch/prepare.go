@@ -72,6 +72,8 @@ func openTokenizer(spec job.Spec, base model.Facts) (*tokenizer.Tokenizer, error
 		return nil, err
 	case tok.VocabSize() > base.Vocab:
 		return nil, fmt.Errorf("%s: the tokenizer has %d tokens, and the model's vocab_size is %d", spec.BaseModel, tok.VocabSize(), base.Vocab)
+	case spec.SequenceLen > base.Context-base.Lead && base.Lead > 0:
+		return nil, fmt.Errorf("sequence_len: %d; the base model %s takes at most %d tokens, of which method %s takes %d", spec.SequenceLen, spec.BaseModel, base.Context, spec.Method, base.Lead)
 	case spec.SequenceLen > base.Context:
 		return nil, fmt.Errorf("sequence_len: %d; the base model %s takes at most %d tokens", spec.SequenceLen, spec.BaseModel, base.Context)
 	}

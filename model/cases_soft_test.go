@@ -1,6 +1,7 @@
 package model
 
 import (
+	"strings"
 	"testing"
 
 	"carillon/backend/backendtest"
@@ -50,5 +51,16 @@ func TestSoftPromptsAreGoneOnFrom(t *testing.T) {
 			s := c.start(t, openModel(t, backendtest.Go(t), c.model), openFixture(t, c.model+"/"+c.name))
 			checkRuns(t, s, openRuns(t, "generate-"+c.name))
 		})
+	}
+}
+
+// A text that fits the base alone is refused behind a prompt, before anything is run.
+func TestNoTextIsLongerThanThePromptLeaves(t *testing.T) {
+	for _, c := range []refCase{prompt("gpt2"), prefix("gpt2")} {
+		s := c.start(t, openModel(t, backendtest.Go(t), c.model), openFixture(t, c.model+"/"+c.name))
+		err := s.Warm(1, 61, 0)
+		if err == nil || !strings.Contains(err.Error(), "virtual ones before them are longer than the model's context of 64") {
+			t.Errorf("%s: 61 tokens: %v", c.name, err)
+		}
 	}
 }

@@ -11,13 +11,33 @@ import (
 
 // checkShape refuses what no program can be for.
 func (s *Session) checkShape(key programKey) error {
-	if err := s.model.checkShape(key.rows, key.len); err != nil || !s.task.decodes {
+	if err := s.model.checkShape(key.rows, key.len); err != nil {
 		return err
+	}
+	if n := s.Context(); key.len > n {
+		whole := s.model.config.Context
+		return fmt.Errorf("rows of %d tokens and the %d virtual ones before them are longer than the model's context of %d", key.len, whole-n, whole)
+	}
+	if !s.task.decodes {
+		return nil
 	}
 	if err := s.model.checkShape(key.rows, key.target); err != nil {
 		return fmt.Errorf("decoder: %w", err)
 	}
 	return nil
+}
+
+// Context returns the length of the longest row that the session takes: the
+// model's, less what its method puts before the tokens.
+func (s *Session) Context() int { return s.model.config.Context - s.task.lead(s.method) }
+
+// lead is how many positions a method takes. A model with a decoder of its own counts
+// none.
+func (t task) lead(method nn.Method) int {
+	if m, ok := method.(nn.Lengthens); ok && !t.decodes {
+		return m.Lead()
+	}
+	return 0
 }
 
 func (m *Model) checkShape(rows, length int) error {

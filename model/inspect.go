@@ -21,6 +21,7 @@ type Facts struct {
 	Width, Depth, Heads int
 	Trainables          []Param // of the method, in flat order
 	TrainableSize       int     // their elements
+	Lead                int     // positions of the context that the method takes
 }
 
 // EncoderDecoder reports whether the model in dir reads with one stack of layers
@@ -84,6 +85,7 @@ func (f *Facts) declare(ctx context.Context, arch architecture, spec job.Spec) e
 	if err != nil {
 		return err
 	}
+	f.Lead = task.lead(method)
 	decls, modules, err := declare(be.Compute(), arch, method, task)
 	if err = errors.Join(err, checkMethod(method, decls, modules)); err != nil {
 		return err
