@@ -72,8 +72,10 @@ func Activation(name string) (func(*Node) *Node, error) {
 		return relu, nil
 	case "silu", "swish":
 		return silu, nil
+	case "tanh":
+		return Tanh, nil
 	}
-	return nil, fmt.Errorf("activation %q is not known; known are gelu_new, gelu_pytorch_tanh, gelu_fast, gelu, relu, silu and swish", name)
+	return nil, fmt.Errorf("activation %q is not known; known are gelu_new, gelu_pytorch_tanh, gelu_fast, gelu, relu, silu, swish and tanh", name)
 }
 
 // geluTanh is GELU by its tanh form (Hendrycks and Gimpel, 2016,
