@@ -20,7 +20,9 @@ import (
 // table makes each method from a job's spec.
 var table = map[string]func(job.Spec) (nn.Method, error){
 	"adapter": newAdapter,
+	"bitfit":  newBitFit,
 	"full":    newFull,
+	"ia3":     newIA3,
 	"lora":    newLoRA,
 	"prefix":  newPrefix,
 	"prompt":  newPrompt,

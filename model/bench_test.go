@@ -82,7 +82,7 @@ func BenchmarkGradientAgainstBare(b *testing.B) {
 		lora   bool
 		method nn.Method
 	}{
-		{"lora", true, methods.LoRA{R: 8, Alpha: 16, TargetModules: []string{"c_attn"}}},
+		{"lora", true, loraOf(job.LoRA{R: 8, LoraAlpha: 16, TargetModules: []string{"c_attn"}})},
 		{"full", false, methods.Full{}},
 	} {
 		b.Run(tt.name, func(b *testing.B) {
@@ -121,8 +121,8 @@ func BenchmarkGradient(b *testing.B) {
 		shape  size
 		method nn.Method
 	}{
-		{"demo", size{4, 256, 4, 2048, 2, 64}, methods.LoRA{R: 8, Alpha: 16, TargetModules: []string{methods.AllLinear}}},
-		{"demo-dropout", size{4, 256, 4, 2048, 2, 64}, methods.LoRA{R: 8, Alpha: 16, Dropout: 0.05, TargetModules: []string{methods.AllLinear}}},
+		{"demo", size{4, 256, 4, 2048, 2, 64}, loraOf(job.LoRA{R: 8, LoraAlpha: 16, TargetModules: []string{methods.AllLinear}})},
+		{"demo-dropout", size{4, 256, 4, 2048, 2, 64}, loraOf(job.LoRA{R: 8, LoraAlpha: 16, LoraDropout: 0.05, TargetModules: []string{methods.AllLinear}})},
 		{"base", size{4, 256, 4, 2048, 4, 256}, methods.Full{}},
 	} {
 		b.Run(fmt.Sprintf("%s-%dx%d", tt.name, tt.shape.rows, tt.shape.length), func(b *testing.B) {

@@ -7,15 +7,25 @@ import (
 
 	"carillon/backend"
 	"carillon/backend/backendtest"
+	"carillon/job"
 	"carillon/methods"
 	"carillon/model/nn"
 )
 
 // The methods of the fixtures' cases.
 var (
-	loraCase      = methods.LoRA{R: 4, Alpha: 8, TargetModules: []string{"c_attn"}}
-	loraAllLinear = methods.LoRA{R: 4, Alpha: 8, TargetModules: []string{methods.AllLinear}}
+	loraCase      = loraOf(job.LoRA{R: 4, LoraAlpha: 8, TargetModules: []string{"c_attn"}})
+	loraAllLinear = loraOf(job.LoRA{R: 4, LoraAlpha: 8, TargetModules: []string{methods.AllLinear}})
 )
+
+// loraOf is method lora with a section that is right.
+func loraOf(l job.LoRA) nn.Method {
+	m, err := methods.New(job.Spec{Method: "lora", LoRA: &l})
+	if err != nil {
+		panic(err)
+	}
+	return m
+}
 
 func TestFlatOrderIsBytewiseByName(t *testing.T) {
 	be := backendtest.Go(t)

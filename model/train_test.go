@@ -8,7 +8,6 @@ import (
 	"carillon/backend"
 	"carillon/backend/backendtest"
 	"carillon/job"
-	"carillon/methods"
 	"carillon/optim"
 )
 
@@ -66,7 +65,7 @@ func trainFive(t *testing.T, s *Session, in Input, want fixture) []float32 {
 // other calls.
 func TestGradientsRepeatBitForBit(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, be *backend.Backend) {
-		method := methods.LoRA{R: 4, Alpha: 8, Dropout: 0.3, TargetModules: []string{"c_attn"}}
+		method := loraOf(job.LoRA{R: 4, LoraAlpha: 8, LoraDropout: 0.3, TargetModules: []string{"c_attn"}})
 		in, key := openFixture(t, "base").batch(), job.NewKey(1, job.ForDropout, 2, 3)
 		s := startSession(t, openModel(t, be, "gpt2"), method)
 		if err := s.Upload(openFixture(t, "lora").initial(s)); err != nil {

@@ -82,7 +82,8 @@ func (p Params) Vector(name string, init Init, size int) *Node {
 func (p Params) bias(size int) *Node {
 	d := Decl{Name: p.In("bias").path, Shape: []int{size}, Init: Zero}
 	if m, ok := p.b.method.(Biases); ok {
-		if d.Key, ok = m.TrainsBias(p.path); ok {
+		if key, ok := m.TrainsBias(p.path); ok {
+			d.Key = key
 			return p.node(d)
 		}
 	}
