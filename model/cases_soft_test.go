@@ -42,14 +42,16 @@ var softCases = []refCase{
 	bottlenecks("gpt2", "adapter-seq_bn-gelu-ln", job.Bottleneck{
 		Architecture: "seq_bn", ReductionFactor: 8, NonLinearity: "gelu", LNBefore: true, LNAfter: true, LeaveOut: []int{0},
 	}),
+	prompt("llama"), prefix("llama"), projection("llama"), prefix("mistral"),
+	bottleneck("llama", "seq_bn"), bottleneck("llama", "double_seq_bn"),
 }
 
 // Behind a prompt or a prefix a model goes on as PEFT's does.
 func TestSoftPromptsAreGoneOnFrom(t *testing.T) {
-	for _, c := range []refCase{prompt("gpt2"), prefix("gpt2")} {
-		t.Run(c.name, func(t *testing.T) {
+	for _, c := range []refCase{prompt("gpt2"), prefix("gpt2"), prompt("llama"), prefix("llama")} {
+		t.Run(c.model+"/"+c.name, func(t *testing.T) {
 			s := c.start(t, openModel(t, backendtest.Go(t), c.model), openFixture(t, c.model+"/"+c.name))
-			checkRuns(t, s, openRuns(t, "generate-"+c.name))
+			checkRuns(t, s, openRuns(t, c.model+"/generate-"+c.name))
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"carillon/backend"
@@ -19,7 +20,10 @@ type run struct {
 
 func openRuns(t *testing.T, name string) []run {
 	t.Helper()
-	data, err := os.ReadFile("testdata/cases/gpt2/" + name + ".json")
+	if !strings.Contains(name, "/") {
+		name = "gpt2/" + name
+	}
+	data, err := os.ReadFile("testdata/cases/" + name + ".json")
 	if err != nil {
 		t.Fatal(err)
 	}
