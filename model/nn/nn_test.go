@@ -113,7 +113,13 @@ func TestHandWrittenGradientsAreDerivatives(t *testing.T) {
 		return ReduceAllSum(Mul(x, Sin(IotaFull(x.Graph(), x.Shape()))))
 	}
 	for name, f := range map[string]func(x *Node) *Node{
-		"softmax":     func(x *Node) *Node { return weigh(softmax(x)) },
+		"softmax":   func(x *Node) *Node { return weigh(softmax(x)) },
+		"normalize": func(x *Node) *Node { return weigh(normalize(x, 1e-5)) },
+		"rotate": func(x *Node) *Node {
+			x = Reshape(x, 2, 1, 3, 12)
+			angles := Slice(IotaFull(x.Graph(), x.Shape()), AxisRange(), AxisRange(), AxisRange(), AxisRange(0, 6))
+			return weigh(Rotate(x, Cos(angles), Sin(angles)))
+		},
 		"standardize": func(x *Node) *Node { return weigh(standardize(x, 1e-5)) },
 		"split": func(x *Node) *Node {
 			q, k, v := SplitQKV(x, 2)
@@ -169,7 +175,7 @@ func checkDerivative(t *testing.T, exec *Exec, n int) {
 func direction(i int) float64 { return math.Sin(float64(7*i + 1)) }
 
 func TestActivationsAreKnownByName(t *testing.T) {
-	for name, want := range map[string]float64{"gelu": 0.841345, "gelu_new": 0.841192, "relu": 1} {
+	for name, want := range map[string]float64{"gelu": 0.841345, "gelu_new": 0.841192, "relu": 1, "silu": 0.731059} {
 		f, err := Activation(name)
 		if err != nil {
 			t.Fatal(err)
