@@ -25,6 +25,13 @@ import (
 const childEnv = "CARILLON_TEST_BACKEND"
 
 func TestMain(m *testing.M) {
+	if fault, ok := faults[os.Getenv(faultEnv)]; ok && len(os.Args) > 1 && os.Args[1] == "--backend" {
+		if err := fault(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	name := os.Getenv(childEnv)
 	if name == "" {
 		os.Exit(m.Run())
@@ -168,9 +175,12 @@ func TestNamesThatCannotBeOpenedAreRefused(t *testing.T) {
 		o    backend.Options
 		want string
 	}{
-		{backend.Options{Name: "cuda"}, `backend "cuda" is not built yet; use auto, cpu or go`},
-		{backend.Options{Name: "tpu"}, `backend "tpu" is not built yet; use auto, cpu or go`},
-		{backend.Options{Name: "gpu"}, `backend "gpu" is unknown; use auto, cpu or go`},
+		{backend.Options{Name: "gpu"}, `backend "gpu" is unknown; use auto, cuda, tpu, cpu or go`},
+		{backend.Options{Name: "cpu:/plugin.so"}, `backend "cpu:/plugin.so": only cuda and tpu take a file`},
+		{backend.Options{Name: "cuda:"}, `backend "cuda:": the file's name is missing`},
+		{backend.Options{Name: "cuda:/no/such.so"}, `backend "cuda:/no/such.so": stat /no/such.so: no such file or directory`},
+		{backend.Options{Name: "tpu:/"}, `backend "tpu:/": / is no file: want the plugin's library`},
+		{backend.Options{Name: "tpu:/a,b"}, `backend "tpu:/a,b": /a,b has a comma in its name; make a link without one`},
 		{backend.Options{Name: "go", Threads: -1}, "threads -1 is out of range; use 1 to 256"},
 		{backend.Options{Threads: 1000}, "threads 1000 is out of range; use 1 to 256"},
 	} {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,14 +40,51 @@ func settings(threads int, environ []string) []setting {
 	return all
 }
 
+// settings returns what must hold before the device's plugin is opened.
+func (d device) settings(threads int, plugin string, environ []string) []setting {
+	flags := d.flags
+	if dir := toolkit(plugin); d.kind == CUDA && dir != "" {
+		flags = append(slices.Clone(flags), xlaFlag{name: "xla_gpu_cuda_data_dir", value: dir})
+	}
+	all := append(settings(threads, environ), d.env...)
+	for i, s := range all {
+		if s.name == "XLA_FLAGS" {
+			all[i].value = text(flags)
+		}
+	}
+	return all
+}
+
+// nvidiaDir returns the folder of NVIDIA's wheels that belongs to a plugin: beside
+// the folder of a Python package, as pip and InstallDevice lay it, or around the
+// plugin, as go-xla does. "" if there is none.
+func nvidiaDir(plugin string) string {
+	for _, up := range []string{"../../nvidia", "../nvidia"} {
+		if dir := filepath.Join(filepath.Dir(plugin), up); anyFile(dir, "cu*/lib") {
+			return dir
+		}
+	}
+	return ""
+}
+
+// toolkit returns the folder with the compiler's parts among NVIDIA's wheels, or ""
+// if they are to be found where the system has them.
+func toolkit(plugin string) string {
+	dir := nvidiaDir(plugin)
+	if dir == "" || !anyFile(dir, "cu13/nvvm/libdevice/*") {
+		return ""
+	}
+	return filepath.Join(dir, "cu13")
+}
+
 // applied holds what setEnvironment has set, so that a second backend of the
 // process is not told about the first one's settings. Guarded by opening.
 var applied = map[string]string{}
 
 // setEnvironment makes the settings hold in this process, and thereby in those
 // that it starts, and logs what the user had set otherwise.
-func setEnvironment(threads int, log *slog.Logger) error {
-	for _, s := range settings(threads, os.Environ()) {
+func setEnvironment(all []setting, log *slog.Logger) error {
+	for _, s := range all {
 		if had := os.Getenv(s.name); had != "" && had != s.value && had != applied[s.name] {
 			log.Warn("environment variable overridden, for it can change the bits",
 				"name", s.name, "was", had, "now", s.value)

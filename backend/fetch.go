@@ -25,10 +25,10 @@ var errSilent = errors.New("the network went silent")
 // fetch downloads the wheel to file and verifies it. On an error the file, if it
 // is there, is rubbish.
 func (in installation) fetch(ctx context.Context, file string) error {
-	fmt.Fprintf(in.progress, "fetching XLA's CPU plugin, once: %d MB into %s\n", in.wheel.size/1_000_000, in.dir)
+	fmt.Fprintf(in.progress, "fetching %s, once: %d MB into %s\n", in.wheel.what, in.wheel.size/1_000_000, in.dir)
 	url, err := in.askFor(ctx)
 	if err != nil {
-		return fmt.Errorf("look up %s: %w", wheelPackage, err)
+		return fmt.Errorf("look up %s: %w", in.wheel.pkg, err)
 	}
 	sum, err := in.download(ctx, url, file)
 	if err != nil {

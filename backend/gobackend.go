@@ -3,6 +3,7 @@ package backend
 import (
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 
 	"github.com/gomlx/compute"
@@ -17,7 +18,7 @@ import (
 func openGo(o Options, why string) (*Backend, error) {
 	opening.Lock()
 	defer opening.Unlock()
-	if err := setEnvironment(o.Threads, o.Log); err != nil {
+	if err := setEnvironment(settings(o.Threads, os.Environ()), o.Log); err != nil {
 		return nil, err
 	}
 	be, err := gobackend.New("")
@@ -27,7 +28,7 @@ func openGo(o Options, why string) (*Backend, error) {
 	if err := unlimitWorkers(be); err != nil {
 		return nil, fmt.Errorf("open the go backend: %w", err)
 	}
-	return &Backend{compute: be, kind: Go, why: why}, nil
+	return &Backend{compute: be, choice: Choice{Kind: Go, Name: Go, Why: why}}, nil
 }
 
 // unlimitWorkers does what the option parallelism=-1 does, which however prints

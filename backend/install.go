@@ -86,7 +86,7 @@ func (in installation) possible() error {
 	}
 	err := in.wheel.check(in.library())
 	if errors.Is(err, fs.ErrNotExist) {
-		err = errors.New("XLA's CPU plugin is not installed")
+		err = fmt.Errorf("%s is not installed", in.wheel.what)
 	}
 	return fmt.Errorf("%w, and the network is not to be used; run once without --offline, or %s", err, in.hint())
 }
@@ -108,7 +108,7 @@ func (in installation) lock(ctx context.Context) (unlock func(), err error) {
 	l := flock.New(filepath.Join(in.dir, "lock"))
 	ok, err := l.TryLock()
 	if err == nil && !ok {
-		fmt.Fprintln(in.progress, "waiting for another process that installs XLA's CPU plugin")
+		fmt.Fprintln(in.progress, "waiting for another process that installs", in.wheel.what)
 		_, err = l.TryLockContext(ctx, 50*time.Millisecond)
 	}
 	if err != nil {

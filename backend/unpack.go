@@ -18,17 +18,17 @@ import (
 func (w wheel) check(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
-		return fmt.Errorf("XLA's CPU plugin: %w", err)
+		return fmt.Errorf("%s: %w", w.what, err)
 	}
 	if info.Size() != w.librarySize {
-		return fmt.Errorf("XLA's CPU plugin %s is damaged: %d bytes, want %d", path, info.Size(), w.librarySize)
+		return fmt.Errorf("%s %s is damaged: %d bytes, want %d", w.what, path, info.Size(), w.librarySize)
 	}
 	sum, err := hashFile(path, xxh3.New128())
 	if err != nil {
-		return fmt.Errorf("read XLA's CPU plugin: %w", err)
+		return fmt.Errorf("read %s: %w", w.what, err)
 	}
 	if sum != w.libraryXXH3 {
-		return fmt.Errorf("XLA's CPU plugin %s is damaged: xxh3 %s, want %s", path, sum, w.libraryXXH3)
+		return fmt.Errorf("%s %s is damaged: xxh3 %s, want %s", w.what, path, sum, w.libraryXXH3)
 	}
 	return nil
 }

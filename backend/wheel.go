@@ -7,14 +7,17 @@ import "fmt"
 const (
 	wheelPackage = "xla-cpu-pjrt"
 	wheelVersion = "0.0.1"
+	wheelWhat    = "XLA's CPU plugin"
 	wheelLibrary = "xla_plugins/xla_cpu_pjrt/xla_cpu_pjrt.so"
 )
 
 // A wheel is one published file, pinned, and the library inside it.
 type wheel struct {
-	name   string
-	sha256 string // of the wheel: what is fetched is what was reviewed
-	size   int64
+	pkg, version string
+	what         string // the package's contents, for people
+	name         string
+	sha256       string // of the wheel: what is fetched is what was reviewed
+	size         int64
 	// The library is checked at every start by its size and by a fast hash: that is
 	// against damage. Who can write to the user's cache can do worse anyway.
 	librarySize int64
@@ -23,6 +26,7 @@ type wheel struct {
 
 var wheels = map[string]wheel{
 	"linux/amd64": {
+		pkg: wheelPackage, version: wheelVersion, what: wheelWhat,
 		name:        "xla_cpu_pjrt-0.0.1-py3-none-manylinux_2_27_x86_64.whl",
 		sha256:      "55837b6b7b47daa717f2d9a5a03563ea0ceaa338d06a81a1e2d3f060d960decc",
 		size:        63461052,
@@ -30,6 +34,7 @@ var wheels = map[string]wheel{
 		libraryXXH3: "f69a7657990c11f9510d69f0f4fd5f9f",
 	},
 	"linux/arm64": {
+		pkg: wheelPackage, version: wheelVersion, what: wheelWhat,
 		name:        "xla_cpu_pjrt-0.0.1-py3-none-manylinux_2_27_aarch64.whl",
 		sha256:      "8f613be6e891858f40d64f9799319502fff42689661944fc18a6ffd8210b30c9",
 		size:        49514947,

@@ -5,6 +5,7 @@ package backend
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"github.com/gomlx/go-xla/compute/xla"
 	"github.com/gomlx/go-xla/installer"
@@ -18,7 +19,7 @@ func openCPU(ctx context.Context, o Options) (*Backend, error) {
 	}
 	opening.Lock()
 	defer opening.Unlock()
-	if err := setEnvironment(o.Threads, o.Log); err != nil {
+	if err := setEnvironment(settings(o.Threads, os.Environ()), o.Log); err != nil {
 		return nil, err
 	}
 	// An absolute path keeps go-xla from looking for other plugins.
@@ -27,7 +28,7 @@ func openCPU(ctx context.Context, o Options) (*Backend, error) {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	why := fmt.Sprintf("cpu: XLA with %d threads, plugin %s", o.Threads, path)
-	return &Backend{compute: be, kind: CPU, why: why, threads: o.Threads}, nil
+	return &Backend{compute: be, choice: Choice{Kind: CPU, Name: CPU, Why: why}, threads: o.Threads}, nil
 }
 
 // lookUp asks the registry, whose address go-xla knows, where the wheel lies. Its
@@ -40,7 +41,7 @@ func lookUp(ctx context.Context, w wheel) (string, error) {
 	}
 	answers := make(chan answer, 1)
 	go func() {
-		info, err := installer.GetPipInfo(wheelPackage)
+		info, err := installer.GetPipInfo(w.pkg)
 		if err != nil {
 			answers <- answer{"", err}
 			return
@@ -59,7 +60,7 @@ func lookUp(ctx context.Context, w wheel) (string, error) {
 // addressOf finds the wheel among what the registry has. A file of its name with
 // other bytes would only be fetched to be refused.
 func addressOf(info *installer.PipPackageInfo, w wheel) (string, error) {
-	for _, r := range info.Releases[wheelVersion] {
+	for _, r := range info.Releases[w.version] {
 		switch {
 		case r.Filename != w.name:
 		case r.Digests["sha256"] != w.sha256:
@@ -68,5 +69,5 @@ func addressOf(info *installer.PipPackageInfo, w wheel) (string, error) {
 			return r.URL, nil
 		}
 	}
-	return "", fmt.Errorf("the registry has no such file in %s %s", wheelPackage, wheelVersion)
+	return "", fmt.Errorf("the registry has no such file in %s %s", w.pkg, w.version)
 }

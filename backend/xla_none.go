@@ -9,12 +9,17 @@ import (
 )
 
 // openCPU says why this build has no XLA.
-func openCPU(context.Context, Options) (*Backend, error) { return nil, errNoXLA() }
+func openCPU(context.Context, Options) (*Backend, error) { return nil, noXLA() }
+
+// openDevice says the same.
+func openDevice(Options, Choice) (*Backend, error) { return nil, noXLA() }
+
+func description(be *Backend) string { return be.Kind() }
 
 // lookUp has nobody to ask: the registry's address is go-xla's knowledge.
-func lookUp(context.Context, wheel) (string, error) { return "", errNoXLA() }
+func lookUp(context.Context, wheel) (string, error) { return "", noXLA() }
 
-func errNoXLA() error {
+func noXLA() error {
 	if _, err := wheelFor(runtime.GOOS, runtime.GOARCH); err != nil {
 		return err
 	}

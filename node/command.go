@@ -5,6 +5,7 @@ import (
 	"flag"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 
 	"carillon/backend"
@@ -23,9 +24,10 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stderr io.Writ
 	flags.StringVar(&cfg.Name, "name", "", "name of this node, unique in the job")
 	coordinators := flags.String("coordinators", "", "addresses of the coordinators' hubs, with commas between")
 	flags.StringVar(&cfg.Cache, "cache", "", "folder for shards")
-	flags.StringVar(&cfg.Backend.Name, "backend", backend.Auto, "what computes: auto, cpu (XLA) or go")
+	flags.StringVar(&cfg.Backend.Name, "backend", backend.Auto, "what computes: auto, cuda, tpu, cpu (XLA) or go; cuda:FILE and tpu:FILE name the plugin")
 	flags.StringVar(&cfg.Backend.CacheDir, "plugins", "", "folder of the backend's plugins")
 	flags.BoolVar(&cfg.Backend.Offline, "offline", false, "never fetch a plugin")
+	flags.BoolVar(&cfg.Backend.Tried, "tried", false, "the device was tried by who started this process")
 	flags.Func("drill", "a drill that this node should know of; may be given again", func(s string) error {
 		d, err := job.ParseDrills(s)
 		cfg.Drills = append(cfg.Drills, d...)
@@ -39,6 +41,9 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stderr io.Writ
 	}
 	cfg.Coordinators = strings.Split(*coordinators, ",")
 	cfg.Backend.Log = cfg.Log
+	if exe, err := os.Executable(); err == nil {
+		cfg.Backend.Prober = []string{exe, "probe"} // a verb of the program that has this one
+	}
 	ctx, stop := child.Context(ctx, stdin)
 	defer stop()
 	return Run(ctx, cfg)

@@ -147,7 +147,7 @@ func (f compareFlags) prepare(cmd *cobra.Command, recipe string) (*comparison, e
 	if c.spec.TaskType == job.SeqCls {
 		c.table.Metric, c.table.Higher = "accuracy", true
 	}
-	c.backend, err = backend.Open(cmd.Context(), backend.Options{Name: f.backend, Threads: spec.CPUThreads, Offline: f.offline, Progress: cmd.ErrOrStderr()})
+	c.backend, err = backend.Open(cmd.Context(), backend.Options{Name: f.backend, Threads: spec.CPUThreads, Offline: f.offline, Progress: cmd.ErrOrStderr(), Prober: prober()})
 	return c, err
 }
 
@@ -272,7 +272,7 @@ func (c *comparison) once(ctx context.Context, spec job.Spec, run int, row *guid
 	c.view.Note(fmt.Sprintf("%s, seed %d", spec.Method, spec.Seed))
 	res, err := launch.Run(bounded, launch.Config{
 		Job: job.ID(spec.Method), Spec: spec, Coordinators: 1, Data: c.data, Command: []string{exe},
-		NodeFlags: []string{"--backend", c.backend.Kind(), "--offline"}, View: c.view, Log: slog.New(slog.DiscardHandler),
+		NodeFlags: nodeFlags(c.backend.Choice()), View: c.view, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return err

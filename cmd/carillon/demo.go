@@ -94,7 +94,7 @@ type demo struct {
 func newDemo(cmd *cobra.Command, f demoFlags) (*demo, error) {
 	d := &demo{out: f.out, view: newView(cmd.OutOrStdout(), 10)}
 	var err error
-	if d.backend, err = backend.Open(cmd.Context(), backend.Options{Name: f.backend, Offline: f.offline, Progress: cmd.ErrOrStderr()}); err != nil {
+	if d.backend, err = backend.Open(cmd.Context(), backend.Options{Name: f.backend, Offline: f.offline, Progress: cmd.ErrOrStderr(), Prober: prober()}); err != nil {
 		return nil, err
 	}
 	d.view.Note("backend: " + d.backend.Why())
@@ -207,7 +207,7 @@ func (d *demo) train(ctx context.Context, name string, nodes int, drills []job.D
 	d.view.restart()
 	return launch.Run(ctx, launch.Config{
 		Job: "demo", Spec: spec, Coordinators: coordinators, Drills: drills, Data: d.data,
-		Command: []string{exe}, NodeFlags: []string{"--backend", d.backend.Kind(), "--offline"},
+		Command: []string{exe}, NodeFlags: nodeFlags(d.backend.Choice()),
 		View: d.view, Log: slog.New(slog.DiscardHandler),
 	})
 }

@@ -55,6 +55,7 @@ func root() *cobra.Command {
 		versionCommand(),
 		nodeCommand(),
 		coordinatorCommand(),
+		probeCommand(),
 	)
 	return cmd
 }

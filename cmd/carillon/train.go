@@ -118,13 +118,12 @@ func (f trainFlags) config(cmd *cobra.Command, recipe string) (launch.Config, er
 
 // nodeFlags decides once, for all nodes, what computes.
 func (f trainFlags) nodeFlags(cmd *cobra.Command, spec job.Spec, v *view) ([]string, error) {
-	be, err := backend.Open(cmd.Context(), backend.Options{Name: f.backend, Threads: spec.CPUThreads, Offline: f.offline, Progress: cmd.ErrOrStderr()})
+	c, err := backend.Choose(cmd.Context(), backend.Options{Name: f.backend, Threads: spec.CPUThreads, Offline: f.offline, Progress: cmd.ErrOrStderr(), Prober: prober()})
 	if err != nil {
 		return nil, err
 	}
-	defer be.Close()
-	v.Note("backend: " + be.Why())
-	return []string{"--backend", be.Kind(), "--offline"}, nil
+	v.Note("backend: " + c.Why)
+	return nodeFlags(c), nil
 }
 
 var notInID = regexp.MustCompile(`[^a-z0-9-]+`)
