@@ -57,7 +57,7 @@ func checkHead(task string, head []safetensors.Tensor) error {
 // headTask is what a head of PEFT's tells: as transformers has it, one output is
 // a regression's, and labels whose names nobody knows are numbered.
 func headTask(head []safetensors.Tensor) (task string, labels []string) {
-	n := head[0].Shape[0]
+	n := lastLayer(head).Shape[0]
 	if n == 1 {
 		return job.Regression, nil
 	}
@@ -67,18 +67,56 @@ func headTask(head []safetensors.Tensor) (task string, labels []string) {
 	return job.SeqCls, labels
 }
 
-// classifiers are the architectures of models with a head, by model_type.
-var classifiers = map[string]string{"gpt2": "GPT2ForSequenceClassification"}
+// lastLayer returns a tensor of a head's last layer, which has a row for each output:
+// RoBERTa's is classifier.out_proj, after classifier.dense, and DistilBERT's classifier,
+// after pre_classifier.
+func lastLayer(head []safetensors.Tensor) safetensors.Tensor {
+	for _, module := range []string{"classifier.out_proj.", "classifier.", "score."} {
+		for _, t := range head {
+			if strings.HasPrefix(strings.TrimPrefix(t.Name, peftPrefix), module) {
+				return t
+			}
+		}
+	}
+	return head[0]
+}
+
+// classes are what transformers' names of the families' classes begin with, by
+// model_type.
+var classes = map[string]string{
+	"gpt2": "GPT2", "bert": "Bert", "roberta": "Roberta", "distilbert": "DistilBert",
+	"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3",
+}
+
+// describeMasked makes a base's configuration that of its model with a head for
+// masked tokens.
+func describeMasked(config map[string]json.RawMessage) error {
+	class, err := classOf(config, "ForMaskedLM")
+	if err != nil {
+		return err
+	}
+	config["architectures"] = json.RawMessage(`["` + class + `"]`)
+	return nil
+}
+
+// classOf names the class of a configuration's family for a purpose.
+func classOf(config map[string]json.RawMessage, purpose string) (string, error) {
+	var family string
+	_ = json.Unmarshal(config["model_type"], &family) // not a text: no family
+	class, ok := classes[family]
+	if !ok {
+		return "", fmt.Errorf("config.json: model_type is %s, of which no model %s is built", config["model_type"], purpose)
+	}
+	return class + purpose, nil
+}
 
 // describeHead makes a base's configuration that of its model with a head, as
 // transformers reads it: architecture, labels by number and back, and the kind of
 // loss.
 func describeHead(config map[string]json.RawMessage, spec job.Spec) error {
-	var family string
-	_ = json.Unmarshal(config["model_type"], &family) // not a text: no family
-	architecture, ok := classifiers[family]
-	if !ok {
-		return fmt.Errorf("config.json: model_type is %s, of which no classifier is built", config["model_type"])
+	architecture, err := classOf(config, "ForSequenceClassification")
+	if err != nil {
+		return err
 	}
 	labels, problem := spec.Labels, "single_label_classification"
 	if spec.TaskType == job.Regression {

@@ -91,6 +91,11 @@ func fullConfig(baseDir string, spec job.Spec) ([]byte, error) {
 		}
 		namePadding(config, baseDir)
 	}
+	if spec.TaskType == job.MaskedLM {
+		if err := describeMasked(config); err != nil {
+			return nil, err
+		}
+	}
 	word, err := json.Marshal(cmp.Or(spec.SaveDtype, "float32"))
 	if err != nil {
 		return nil, err
