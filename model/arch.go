@@ -124,10 +124,15 @@ func layer(x *Node, i int) *Node {
 	return Reshape(Slice(x, AxisElem(i)), dims[1], dims[2])
 }
 
-// declare builds the graph of a task's loss, runs nothing, and returns the
+// declare builds the graph of a task's loss, as declareGraph does.
+func declare(be compute.Backend, arch architecture, method nn.Method, t task) (decls []nn.Decl, modules []string, err error) {
+	return declareGraph(be, method, t, func(p nn.Params, in inputs) { t.loss(arch, p, in) })
+}
+
+// declareGraph builds a graph of a task's inputs, runs nothing, and returns the
 // parameters that it asked for, sorted by name, and the paths of its linear maps
 // and embeddings.
-func declare(be compute.Backend, arch architecture, method nn.Method, t task) (decls []nn.Decl, modules []string, err error) {
+func declareGraph(be compute.Backend, method nn.Method, t task, build func(nn.Params, inputs)) (decls []nn.Decl, modules []string, err error) {
 	g := NewGraph(be, "declare")
 	defer g.Finalize()
 	err = try(func() error {
@@ -136,7 +141,7 @@ func declare(be compute.Backend, arch architecture, method nn.Method, t task) (d
 			decls = append(decls, d)
 			return Parameter(g, d.Name, shapes.Make(dtypes.Float32, d.Shape...))
 		}, nil)
-		t.loss(arch, p, in)
+		build(p, in)
 		modules = p.Modules()
 		return nil
 	})

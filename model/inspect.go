@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -52,54 +51,52 @@ func Inspect(ctx context.Context, spec job.Spec) (Facts, error) {
 	return f, nil
 }
 
+// inspect takes a backend to build a graph at all; the Go one is always there, and
+// nothing is run on it.
 func inspect(ctx context.Context, spec job.Spec) (f Facts, err error) {
-	data, err := os.ReadFile(filepath.Join(spec.BaseModel, "config.json"))
-	if err != nil {
-		return f, err
-	}
-	var arch architecture
-	if f.Type, arch, err = parseConfig(data); err != nil {
-		return f, fmt.Errorf("config.json: %w", err)
-	}
-	f.Vocab, f.Context = arch.Vocab(), arch.Context()
-	f.Width, f.Depth, f.Heads = arch.Dimensions()
-	if f.Hash, err = hashDir(spec.BaseModel, Options{ReinitWeights: spec.ReinitWeights, Seed: spec.Seed}); err != nil {
-		return f, err
-	}
-	return f, f.declare(ctx, arch, spec)
-}
-
-// declare lists the parameters, and finds their tensors. It takes a backend to build a graph at all; the
-// Go one is always there, and nothing is run on it.
-func (f *Facts) declare(ctx context.Context, arch architecture, spec job.Spec) error {
 	be, err := backend.Open(ctx, backend.Options{Name: backend.Go})
 	if err != nil {
-		return err
+		return f, err
 	}
 	defer be.Close()
+	opts := Options{ReinitWeights: spec.ReinitWeights, Seed: spec.Seed}
+	m, err := open(be.Compute(), spec.BaseModel, opts)
+	if err != nil {
+		return f, err
+	}
+	f.Config = m.config
+	f.Width, f.Depth, f.Heads = m.arch.Dimensions()
+	if err := f.declare(m, spec); err != nil {
+		return f, err
+	}
+	f.Hash, err = hashDir(spec.BaseModel, opts)
+	return f, err
+}
+
+// declare lists what a spec's method trains.
+func (f *Facts) declare(m *Model, spec job.Spec) error {
 	method, err := methods.New(spec)
 	if err != nil {
 		return err
 	}
-	task, err := taskOf(spec, arch)
+	task, err := taskOf(spec, m.arch)
 	if err != nil {
 		return err
 	}
+<<<<<<< /tmp/w/A/src/model/inspect.go
+=======
 	f.Lead = task.lead(method)
 	decls, modules, err := declare(be.Compute(), arch, method, task)
 	if err = errors.Join(err, checkMethod(method, decls, modules)); err != nil {
 		return err
 	}
+>>>>>>> model/inspect.go
 	s := Session{method: method}
-	s.addParams(decls)
-	f.Trainables, f.TrainableSize = s.params, s.size
-	base, _, err := declare(be.Compute(), arch, frozen{}, ownTask(arch))
+	decls, err := m.declare(method, task)
 	if err != nil {
 		return err
 	}
-	for _, d := range base {
-		f.Parameters += d.Size()
-	}
-	m := Model{arch: arch, base: base, dir: spec.BaseModel, options: Options{ReinitWeights: spec.ReinitWeights}}
-	return m.match()
+	s.addParams(decls)
+	f.Trainables, f.TrainableSize = s.params, s.size
+	return nil
 }

@@ -65,7 +65,7 @@ type Model struct {
 	arch    architecture
 	options Options
 	hash    [sha256.Size]byte
-	base    []nn.Decl // what the graph asks for
+	base    []nn.Decl // the parameters that it has
 	dir     string
 	tensors map[string]string // parameter -> tensor in dir's files; nil with ReinitWeights
 
@@ -74,8 +74,9 @@ type Model struct {
 }
 
 // Load opens the Hugging Face directory dir: config.json and safetensors files.
-// Every tensor must be a parameter of the model or a known buffer, and every
-// parameter must be there in its shape; if not, the error names all that are not.
+// Every tensor must be a parameter of the model or of one of its family's heads, a
+// copy of one, or known to be none; and every parameter of the model and its own
+// head must be there in its shape. If not, the error names all that are not.
 // Values are read, and found to be numbers, when a Session first needs them.
 func Load(be *backend.Backend, dir string, opts Options) (*Model, error) {
 	m, err := load(be.Compute(), dir, opts)
@@ -86,6 +87,16 @@ func Load(be *backend.Backend, dir string, opts Options) (*Model, error) {
 }
 
 func load(be compute.Backend, dir string, opts Options) (*Model, error) {
+	m, err := open(be, dir, opts)
+	if err != nil {
+		return nil, err
+	}
+	m.hash, err = hashDir(dir, opts)
+	return m, err
+}
+
+// open reads the configuration and finds the tensors.
+func open(be compute.Backend, dir string, opts Options) (*Model, error) {
 	data, err := os.ReadFile(filepath.Join(dir, "config.json"))
 	if err != nil {
 		return nil, err
@@ -94,18 +105,18 @@ func load(be compute.Backend, dir string, opts Options) (*Model, error) {
 	if m.config.Type, m.arch, err = parseConfig(data); err != nil {
 		return nil, fmt.Errorf("config.json: %w", err)
 	}
-	if m.base, _, err = declare(be, m.arch, frozen{}, ownTask(m.arch)); err != nil {
+	p, err := partsOf(be, m.arch)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.match(p); err != nil {
 		return nil, err
 	}
 	m.config.Vocab, m.config.Context = m.arch.Vocab(), m.arch.Context()
 	for _, d := range m.base {
 		m.config.Parameters += d.Size()
 	}
-	if err := m.match(); err != nil {
-		return nil, err
-	}
-	m.hash, err = hashDir(dir, opts)
-	return m, err
+	return m, nil
 }
 
 // Config returns the facts about the model that others need.

@@ -61,11 +61,8 @@ type Session struct {
 
 // newSession puts a method into the model for a task, with the initial trainables.
 func (m *Model) newSession(method nn.Method, t task, seed uint64) (*Session, error) {
-	decls, modules, err := declare(m.compute, m.arch, method, t)
+	decls, err := m.declare(method, t)
 	if err != nil {
-		return nil, err
-	}
-	if err := checkMethod(method, decls, modules); err != nil {
 		return nil, err
 	}
 	s := &Session{model: m, method: method, task: t, seed: seed, programs: map[programKey]*program{}}

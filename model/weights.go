@@ -3,8 +3,8 @@ package model
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -42,11 +42,11 @@ func (m *Model) read(decls []nn.Decl, fn func(reader) error) error {
 
 // value fills dst with a base parameter's first value.
 func (r reader) value(d nn.Decl, dst []float32) error {
-	if r.files == nil {
+	tensor := r.model.tensors[d.Name]
+	if tensor == "" { // all weights are random, or those of a head that the base lacks
 		d.Init(job.NewKey(r.model.options.Seed, job.ForInit, job.NameWord(d.Name)), dst)
 		return nil
 	}
-	tensor := r.model.tensors[d.Name]
 	if err := r.files.Float32(tensor, dst); err != nil {
 		return err
 	}
@@ -58,67 +58,47 @@ func (r reader) value(d nn.Decl, dst []float32) error {
 	return nil
 }
 
-// match pairs tensors with parameters and names all that have no partner.
-func (m *Model) match() error {
+// match pairs tensors with parameters, and makes what the files hold the base
+// model's parameters: with random weights, what its own task takes.
+func (m *Model) match(p parts) error {
+	m.base = p.own
 	if m.options.ReinitWeights {
 		return nil
 	}
-	return m.read(m.base, func(r reader) error {
-		if err := m.pair(r.files.Tensors()); err != nil {
-			return err
-		}
-		return m.checkTied(r.files)
-	})
+	files, err := safetensors.OpenDir(m.dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(m.take(p, files), files.Close())
 }
 
-// pair finds each parameter's tensor.
-func (m *Model) pair(tensors []safetensors.Info) error {
-	params := map[string]nn.Decl{}
-	for _, d := range m.base {
-		params[d.Name] = d
+func (m *Model) take(p parts, files *safetensors.Dir) error {
+	found, err := p.pair(m.arch, files.Tensors())
+	if err != nil {
+		return err
 	}
-	m.tensors = map[string]string{}
-	var wrong []string
-	for _, t := range tensors {
-		name := m.arch.Name(t.Name)
-		d, ok := params[name]
-		switch {
-		case m.arch.Unused(t.Name) != "" || m.arch.Tied(t.Name) != "":
-		case !ok:
-			wrong = append(wrong, fmt.Sprintf("tensor %s is superfluous", t.Name))
-		case m.tensors[name] != "":
-			wrong = append(wrong, fmt.Sprintf("tensors %s and %s are the same parameter", m.tensors[name], t.Name))
-		case !slices.Equal(d.Shape, t.Shape):
-			wrong = append(wrong, fmt.Sprintf("tensor %s has shape %v, want %v", t.Name, t.Shape, d.Shape))
-		}
-		if ok {
-			m.tensors[name] = t.Name
+	m.tensors = found.tensors
+	for _, d := range p.others {
+		if m.tensors[d.Name] != "" {
+			m.base = append(m.base, d)
 		}
 	}
-	for _, d := range m.base {
-		if m.tensors[d.Name] == "" {
-			wrong = append(wrong, fmt.Sprintf("tensor %s is missing", d.Name))
-		}
-	}
-	if len(wrong) > 0 {
-		return fmt.Errorf("its tensors do not fit config.json: %s", strings.Join(wrong, "; "))
-	}
-	return nil
+	return found.checkCopies(files)
 }
 
-// checkTied compares tensors that a file repeats with what they are copies of.
-func (m *Model) checkTied(files *safetensors.Dir) error {
-	for _, t := range files.Tensors() {
-		original := m.tensors[m.arch.Tied(t.Name)]
+// checkCopies compares tensors that a file repeats with what they are copies of.
+func (m *pairing) checkCopies(files *safetensors.Dir) error {
+	for _, name := range slices.Sorted(maps.Keys(m.copies)) {
+		original := m.tensors[m.copies[name]]
 		if original == "" {
-			continue
+			continue // of a head that the file does not hold
 		}
-		a, b := make([]float32, t.Size()), make([]float32, t.Size())
-		if err := errors.Join(files.Float32(original, b), files.Float32(t.Name, a)); err != nil {
+		same, err := files.Same(original, name)
+		if err != nil {
 			return err
 		}
-		if !slices.Equal(a, b) {
-			return fmt.Errorf("tensor %s differs from %s, though config.json says tie_word_embeddings", t.Name, original)
+		if !same {
+			return fmt.Errorf("tensor %s differs from %s, though config.json says tie_word_embeddings", name, original)
 		}
 	}
 	return nil

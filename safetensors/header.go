@@ -23,6 +23,9 @@ const (
 	BF16 DType = "BF16"
 )
 
+// Float reports whether Float32 reads the type.
+func (t DType) Float() bool { return t == F32 || t == F16 || t == BF16 }
+
 // sizes are the bytes of an element.
 var sizes = map[DType]int64{
 	"F64": 8, F32: 4, F16: 2, BF16: 2, "F8_E4M3": 1, "F8_E5M2": 1,
