@@ -13,10 +13,11 @@ const peftPrefix = "base_model.model."
 // modules_to_save and fills in so for classifiers.
 var heads = []string{"classifier", "score"}
 
-// inHead says whether a parameter, or a module, is one of a classifier's head.
+// inHead says whether a parameter, or a module, is one of a classifier's head. PEFT
+// looks at the ends of modules' names: pre_classifier is one too.
 func inHead(name string) bool {
 	for part := range strings.SplitSeq(name, ".") {
-		if slices.Contains(heads, part) {
+		if slices.ContainsFunc(heads, func(head string) bool { return strings.HasSuffix(part, head) }) {
 			return true
 		}
 	}
