@@ -83,14 +83,7 @@ func (f *Facts) declare(m *Model, spec job.Spec) error {
 	if err != nil {
 		return err
 	}
-<<<<<<< /tmp/w/A/src/model/inspect.go
-=======
 	f.Lead = task.lead(method)
-	decls, modules, err := declare(be.Compute(), arch, method, task)
-	if err = errors.Join(err, checkMethod(method, decls, modules)); err != nil {
-		return err
-	}
->>>>>>> model/inspect.go
 	s := Session{method: method}
 	decls, err := m.declare(method, task)
 	if err != nil {
