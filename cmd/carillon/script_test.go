@@ -30,8 +30,16 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the program as a user does, in processes of its own.
 func TestScripts(t *testing.T) {
+	models, err := filepath.Abs(filepath.Join("..", "..", "model", "testdata"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("MODELS", models) // small models of each family
+			return nil
+		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"tiny":  tiny,
 			"saved": saved,
