@@ -1,12 +1,8 @@
 package export
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -22,13 +18,6 @@ const (
 
 // allLinear as a target means every linear map but the head.
 const allLinear = "all-linear"
-
-// AdapterInfo is what an adapter's configuration is made from.
-type AdapterInfo struct {
-	Base        string   // where the base model is: base_model_name_or_path
-	Spec        job.Spec // Method, LoRA and TaskType count; read back, also Labels, by number
-	FanInFanOut bool     // the targeted maps store W as [in, out], as GPT-2's do
-}
 
 // adapterConfig is what an adapter says in adapter_config.json.
 type adapterConfig struct {
@@ -63,28 +52,18 @@ var defaults = map[string]any{
 	"use_qalora": false, "use_rslora": false, "velora_config": nil,
 }
 
-// Adapter makes dir a PEFT directory of a LoRA adapter, whose tensors have PEFT's
+// lowRank makes dir a PEFT directory of a LoRA adapter, whose tensors have PEFT's
 // keys and shapes: <path>.lora_A.weight [R, in] and <path>.lora_B.weight [out, R],
-// and for a classifier its head's, <path>.weight [labels, in]. It returns the SHA-256 of the weights file in hex. Adapters are float32.
-func Adapter(dir string, a AdapterInfo, tensors []safetensors.Tensor) (sum string, err error) {
-	if a.Spec.Method != "lora" || a.Spec.LoRA == nil {
-		return "", fmt.Errorf("method %q makes no LoRA adapter", a.Spec.Method)
+// and for a classifier its head's, <path>.weight [labels, in].
+func lowRank(dir string, a AdapterInfo, tensors []safetensors.Tensor) (sum string, err error) {
+	if a.Spec.LoRA == nil {
+		return "", fmt.Errorf("the job has no section lora")
 	}
 	modules, err := modulesOf(tensors, a.Spec)
 	if err != nil {
-		return "", fmt.Errorf("export adapter: %w", err)
-	}
-	config, err := a.config(modules).encode()
-	if err != nil {
 		return "", err
 	}
-	err = publish(dir, earlierAdapter, func(tmp string) error {
-		if sum, err = writeWeights(filepath.Join(tmp, adapterWeightsFile), safetensors.F32, tensors); err != nil {
-			return err
-		}
-		return os.WriteFile(filepath.Join(tmp, adapterConfigFile), config, 0o644)
-	})
-	return sum, err
+	return writePEFT(dir, a.config(modules), tensors)
 }
 
 // config makes the configuration. All linear maps are named one by one, as PEFT
@@ -107,24 +86,10 @@ func (a AdapterInfo) config(modules []string) adapterConfig {
 	}
 }
 
-// encode writes the configuration as PEFT does: sorted by key, indented by two.
-func (c adapterConfig) encode() ([]byte, error) {
-	known, err := json.Marshal(c)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", adapterConfigFile, err)
-	}
-	keys := maps.Clone(defaults)
-	if err := json.Unmarshal(known, &keys); err != nil {
-		return nil, fmt.Errorf("%s: %w", adapterConfigFile, err)
-	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(keys); err != nil {
-		return nil, fmt.Errorf("%s: %w", adapterConfigFile, err)
-	}
-	return b.Bytes(), nil
+// MarshalJSON adds the other keys that PEFT writes.
+func (c adapterConfig) MarshalJSON() ([]byte, error) {
+	type plain adapterConfig
+	return sorted(plain(c), defaults)
 }
 
 // The ends of an adapter's keys, and what they begin with.
@@ -164,25 +129,4 @@ func modulesOf(tensors []safetensors.Tensor, spec job.Spec) ([]string, error) {
 		}
 	}
 	return slices.Sorted(maps.Keys(halves)), nil
-}
-
-// earlierAdapter says why dir is no adapter that Adapter made: PEFT itself writes
-// other fields, so the configuration tells.
-func earlierAdapter(dir string) error {
-	known := func(name string) bool { return name == adapterConfigFile || name == adapterWeightsFile }
-	if err := onlyFiles(dir, known); err != nil {
-		return err
-	}
-	data, err := os.ReadFile(filepath.Join(dir, adapterConfigFile))
-	if err != nil {
-		return err
-	}
-	var c adapterConfig
-	if err := json.Unmarshal(data, &c); err != nil {
-		return fmt.Errorf("%s: %w", adapterConfigFile, err)
-	}
-	if again, err := c.encode(); err != nil || !bytes.Equal(again, data) {
-		return fmt.Errorf("%s was not written by an export", adapterConfigFile)
-	}
-	return nil
 }

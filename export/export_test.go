@@ -149,7 +149,7 @@ func TestWhatAnAdapterSaysIsReadBack(t *testing.T) {
 func TestWhatIsNotBuiltIsRefusedByName(t *testing.T) {
 	for dir, want := range map[string]string{
 		"dora-gpt2": "use_dora", "lora-rslora-llama": "use_rslora", "lora-save-head-llama": "modules_to_save",
-		"prefix-gpt2": "peft_type", "lora-pattern-llama": "pattern", "lora-bias-gpt2": "bias",
+		"lora-pattern-llama": "pattern", "lora-bias-gpt2": "bias",
 	} {
 		path := filepath.Join("testdata", "refused", dir)
 		if _, _, err := Open(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {

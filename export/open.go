@@ -3,29 +3,24 @@ package export
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"carillon/job"
 	"carillon/safetensors"
 )
 
-// Open reads a PEFT directory of a LoRA adapter: its configuration and its tensors
-// by name, as float32. What such an adapter may have and is not built (DoRA, rank
-// patterns, trained biases, …) is an error that names the key.
-func Open(dir string) (AdapterInfo, []safetensors.Tensor, error) {
-	info, err := openConfig(filepath.Join(dir, adapterConfigFile))
+// openLowRank reads a PEFT directory of a LoRA adapter.
+func openLowRank(dir string, config []byte) (AdapterInfo, []safetensors.Tensor, error) {
+	info, err := parseConfig(config)
 	if err != nil {
-		return AdapterInfo{}, nil, err
+		return AdapterInfo{}, nil, fmt.Errorf("%s: %w", adapterConfigFile, err)
 	}
-	path := filepath.Join(dir, adapterWeightsFile)
-	tensors, err := readTensors(path)
+	tensors, err := readPEFT(dir)
 	if err != nil {
 		return AdapterInfo{}, nil, err
 	}
 	if _, err := modulesOf(tensors, info.Spec); err != nil {
-		return AdapterInfo{}, nil, fmt.Errorf("%s: %w", path, err)
+		return AdapterInfo{}, nil, fmt.Errorf("%s: %w", adapterWeightsFile, err)
 	}
 	if head, _ := splitHead(tensors); len(head) > 0 {
 		info.Spec.TaskType, info.Spec.Labels = headTask(head)
@@ -33,16 +28,9 @@ func Open(dir string) (AdapterInfo, []safetensors.Tensor, error) {
 	return info, tensors, nil
 }
 
-func openConfig(path string) (AdapterInfo, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return AdapterInfo{}, err
-	}
-	info, err := parseConfig(data)
-	if err != nil {
-		return AdapterInfo{}, fmt.Errorf("%s: %w", path, err)
-	}
-	return info, nil
+// readPEFT reads the tensors of a PEFT directory.
+func readPEFT(dir string) ([]safetensors.Tensor, error) {
+	return readWeights(dir, adapterWeightsFile, "adapter_model.bin", "save_pretrained(dir, safe_serialization=True)")
 }
 
 // unbuilt are the keys of configurations that change what an adapter computes, in

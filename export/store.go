@@ -18,10 +18,10 @@ type Result struct {
 	Step   uint64 // steps done in the checkpoint
 }
 
-// FromStore exports the newest checkpoint of a job into the directory out: a PEFT
-// adapter for method lora, a model directory for method full. baseDir is the base
-// model's directory; "" is where the spec has it. The error is objstore.ErrNotExist
-// if the job has saved nothing.
+// FromStore exports the newest checkpoint of a job into the directory out: a model
+// directory for method full, an adapter's for others. baseDir is the base model's
+// directory; "" is where the spec has it. The error is objstore.ErrNotExist if the
+// job has saved nothing.
 func FromStore(ctx context.Context, store objstore.Store, id job.ID, out, baseDir string) (Result, error) {
 	m, state, err := checkpoint.Load(ctx, store, id)
 	if err != nil {
@@ -47,17 +47,14 @@ func fromState(m checkpoint.Manifest, state []byte, out, baseDir string) (sum st
 	if baseDir == "" {
 		baseDir = spec.BaseModel
 	}
-	switch spec.Method {
-	case "full":
+	if spec.Method == "full" {
 		return Full(out, baseDir, spec, tensors)
-	case "lora":
-		fanInFanOut, err := storesInOut(baseDir)
-		if err != nil {
-			return "", err
-		}
-		return Adapter(out, AdapterInfo{Base: spec.BaseModel, Spec: spec, FanInFanOut: fanInFanOut}, tensors)
 	}
-	return "", fmt.Errorf("method %q has no export; full and lora have", spec.Method)
+	info, err := infoOf(spec, baseDir)
+	if err != nil {
+		return "", err
+	}
+	return Adapter(out, info, tensors)
 }
 
 // tensorsOf cuts the trainables into the tensors that the manifest lists.
@@ -80,14 +77,4 @@ func tensorsOf(m checkpoint.Manifest, state []byte) ([]safetensors.Tensor, error
 		tensors[i].Data, flat = flat[:n:n], flat[n:]
 	}
 	return tensors, nil
-}
-
-// storesInOut says whether a base model's linear maps store W as [in, out]. GPT-2
-// is the only one, by its Conv1D.
-func storesInOut(baseDir string) (bool, error) {
-	config, err := readConfig(baseDir)
-	if err != nil {
-		return false, fmt.Errorf("base model: %w", err)
-	}
-	return string(config["model_type"]) == `"gpt2"`, nil
 }
