@@ -85,7 +85,7 @@ func lastLayer(head []safetensors.Tensor) safetensors.Tensor {
 // model_type.
 var classes = map[string]string{
 	"gpt2": "GPT2", "bert": "Bert", "roberta": "Roberta", "distilbert": "DistilBert",
-	"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3",
+	"t5": "T5", "llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3",
 }
 
 // describeMasked makes a base's configuration that of its model with a head for

@@ -64,11 +64,10 @@ func softAdapter(dir string, a AdapterInfo, tensors []safetensors.Tensor) (sum s
 	if err != nil {
 		return "", err
 	}
-	var config any = a.prompt(c)
 	if a.Spec.Method == "prefix" {
-		config = a.prefix(c)
+		return writePEFT(dir, a.prefix(c), append(head, soft))
 	}
-	return writePEFT(dir, config, append(head, soft))
+	return writePEFT(dir, a.prompt(c), append(head, soft))
 }
 
 // split returns the one tensor of a prompt or a prefix, and a classifier's head.
