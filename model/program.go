@@ -86,8 +86,12 @@ func (s *Session) build(g *Graph, key programKey, p *program) []*Node {
 		return Parameter(g, d.Name, shapes.Make(dtypes.Float32, d.Shape...))
 	}
 	if key.kind == gradients {
-		loss, outputs := s.task.loss(arch, nn.NewParams(g, s.method, source, words), in)
-		all := append([]*Node{loss}, s.gradientNodes(loss, trained)...)
+		params := nn.NewParams(g, s.method, source, words)
+		if s.task.again {
+			params = params.Again()
+		}
+		loss, outputs := s.task.loss(arch, params, in)
+		all := append([]*Node{loss}, s.gradientNodes(params, loss, trained)...)
 		if outputs != nil {
 			all = append(all, outputs)
 		}
@@ -131,14 +135,14 @@ func (s *Session) trainedNodes(g *Graph) map[string]*Node {
 }
 
 // gradientNodes returns the gradient of loss for each pack.
-func (s *Session) gradientNodes(loss *Node, trained map[string]*Node) []*Node {
+func (s *Session) gradientNodes(params nn.Params, loss *Node, trained map[string]*Node) []*Node {
 	var wrt []*Node
 	for _, p := range s.packs {
 		for _, part := range p.parts {
 			wrt = append(wrt, trained[s.decls[part.decl].Key])
 		}
 	}
-	all := Gradient(loss, wrt...)
+	all := params.Gradient(loss, wrt)
 	out := make([]*Node, len(s.packs))
 	for i, p := range s.packs {
 		out[i] = p.join(all[:len(p.parts)])

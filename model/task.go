@@ -19,6 +19,7 @@ type task struct {
 	weights []float32 // seq_cls: what each class's loss is multiplied by; nil: 1
 	packed  bool      // rows hold parts that do not see each other
 	noise   float64   // NEFTune's alpha; 0: none
+	again   bool      // each block is computed again for its gradient, to keep less
 	decodes bool      // the model has a decoder, with inputs of its own
 	parts   bool      // the model is told of which part of its row a token is, even if parts see each other
 }

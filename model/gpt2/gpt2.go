@@ -40,7 +40,7 @@ func (m Model) Hidden(p nn.Params, s nn.Sequence) *Node {
 	positions := p.In("wpe").Weight("weight", nn.Normal(m.InitializerRange), m.NPositions, m.NEmbd)
 	x := Add(s.X, nn.EnterEmbedding(p.In("wpe"), positions, s.Positions))
 	for i := range m.NLayer {
-		x = m.block(p.In("h", i), i, x, s)
+		x = nn.EnterBlock(p, func(in ...*Node) *Node { return m.block(p.In("h", i), i, in[0], s) }, x)
 	}
 	return nn.LayerNorm(p.In("ln_f"), x, m.LayerNormEpsilon)
 }

@@ -82,7 +82,7 @@ func (m Model) Hidden(p nn.Params, s nn.Sequence) *Node {
 	v.cos, v.sin = m.angles(s.Positions)
 	x := s.X
 	for i := range m.NumHiddenLayers {
-		x = m.block(p.In("layers", i), i, x, v)
+		x = nn.EnterBlock(p, func(in ...*Node) *Node { return m.block(p.In("layers", i), i, in[0], v) }, x)
 	}
 	return nn.RMSNorm(p.In("norm"), x, m.RMSNormEps)
 }

@@ -44,6 +44,8 @@ type building struct {
 	modules []string // paths of the linear maps and embeddings met so far
 	dropout *Node    // uint32 [3]: key, and 1 where dropout is on; nil: none
 	sites   uint32   // dropout sites met so far
+	trained []*Node  // the parameters met so far that are trained
+	again   *again   // set where blocks are computed again for the gradient
 }
 
 // NewParams starts a graph's parameters. source returns the node that holds a
@@ -119,6 +121,9 @@ func (p Params) node(d Decl) *Node {
 	}
 	n := p.b.source(d)
 	p.b.nodes[d.Name] = n
+	if d.Key != "" {
+		p.b.trained = append(p.b.trained, n)
+	}
 	return n
 }
 

@@ -12,12 +12,14 @@ import . "github.com/gomlx/gomlx/core/graph"
 func pullback(x *Node, forward func(x *Node) []*Node, back func(y, dy []*Node) *Node) []*Node {
 	var y, dy []*Node
 	x = IdentityWithCustomGradient(x, func(_, _ *Node) *Node {
-		for i := range dy {
-			if dy[i] == nil {
-				dy[i] = ZerosLike(y[i])
+		arrived := dy
+		dy = make([]*Node, len(y)) // another gradient may be asked for
+		for i := range arrived {
+			if arrived[i] == nil {
+				arrived[i] = ZerosLike(y[i])
 			}
 		}
-		return back(y, dy)
+		return back(y, arrived)
 	})
 	y = forward(x)
 	dy = make([]*Node, len(y))
