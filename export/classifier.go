@@ -3,7 +3,6 @@ package export
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -24,19 +23,6 @@ var savedModules = []string{"classifier", "score"}
 
 // isHead says whether a task's model ends in a head of its own.
 func isHead(task string) bool { return task == job.SeqCls || task == job.Regression }
-
-// splitHead takes the tensors of a classifier's head out of an adapter's.
-func splitHead(tensors []safetensors.Tensor) (head, rest []safetensors.Tensor) {
-	for _, t := range tensors {
-		module, _, _ := strings.Cut(strings.TrimPrefix(t.Name, peftPrefix), ".")
-		if strings.HasPrefix(t.Name, peftPrefix) && slices.Contains(savedModules, module) {
-			head = append(head, t)
-		} else {
-			rest = append(rest, t)
-		}
-	}
-	return head, rest
-}
 
 // checkHead says why tensors are not the head of a task's model.
 func checkHead(task string, head []safetensors.Tensor) error {

@@ -28,6 +28,7 @@ type format func(dir string, a AdapterInfo, tensors []safetensors.Tensor) (sum s
 // formats are those of each method.
 var formats = map[string]format{
 	"adapter": hubAdapter,
+	"ia3":     scales,
 	"lora":    lowRank,
 	"prefix":  softAdapter,
 	"prompt":  softAdapter,
@@ -60,6 +61,7 @@ func infoOf(spec job.Spec, baseDir string) (AdapterInfo, error) {
 
 // readers read the directories of PEFT's adapters, by peft_type.
 var readers = map[string]func(dir string, config []byte) (AdapterInfo, []safetensors.Tensor, error){
+	"IA3":           openScales,
 	"LORA":          openLowRank,
 	"PREFIX_TUNING": openSoft,
 	"PROMPT_TUNING": openSoft,

@@ -35,3 +35,21 @@ func writeWeights(path string, dtype safetensors.DType, tensors []safetensors.Te
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
+
+// readTensors reads all tensors of a file.
+func readTensors(path string) ([]safetensors.Tensor, error) {
+	f, err := safetensors.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var tensors []safetensors.Tensor
+	for _, t := range f.Tensors() {
+		data := make([]float32, t.Size())
+		if err := f.Float32(t.Name, data); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		tensors = append(tensors, safetensors.Tensor{Name: t.Name, Shape: t.Shape, Data: data})
+	}
+	return tensors, nil
+}

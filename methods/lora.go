@@ -155,14 +155,15 @@ func (l LoRA) Rates(keys []string) []float64 {
 
 // scale is s.
 func (l LoRA) scale(path string) float64 {
-	alpha, r := l.alphas.of(path, l.LoraAlpha), float64(l.rank(path))
+	alpha, r := l.alphas.of(path, l.LoraAlpha), float64(l.Rank(path))
 	if l.UseRSLoRA {
 		return alpha / math.Sqrt(r)
 	}
 	return alpha / r
 }
 
-func (l LoRA) rank(path string) int { return l.ranks.of(path, l.R) }
+// Rank returns the rank of the correction of a module.
+func (l LoRA) Rank(path string) int { return l.ranks.of(path, l.R) }
 
 // Linear adds the correction to a targeted map.
 func (l LoRA) Linear(p nn.Params, m nn.Linear) *Node {
@@ -187,7 +188,7 @@ func (l LoRA) Linear(p nn.Params, m nn.Linear) *Node {
 
 // rankFor is the rank for a map, which must not be more than the map's own.
 func (l LoRA) rankFor(path string, in, out int) int {
-	r := l.rank(path)
+	r := l.Rank(path)
 	if most := min(in, out); r > most {
 		panic(fmt.Errorf("lora.r is %d for %s, which is a map from %d to %d; want at most %d", r, path, in, out, most))
 	}

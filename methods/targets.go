@@ -36,7 +36,7 @@ type selection struct {
 
 // newSelection reads a list of the recipe.
 func newSelection(key string, list []string) (selection, error) {
-	i := slices.IndexFunc(list, isExpression)
+	i := slices.IndexFunc(list, IsExpression)
 	if i < 0 {
 		return selection{names: list}, nil
 	}
@@ -47,8 +47,8 @@ func newSelection(key string, list []string) (selection, error) {
 	return selection{list, e}, err
 }
 
-// isExpression tells regular expressions from names by what names never hold.
-func isExpression(s string) bool { return strings.ContainsAny(s, `\*+?()[]{}|^$`) }
+// IsExpression tells regular expressions from names by what names never hold.
+func IsExpression(s string) bool { return strings.ContainsAny(s, `\*+?()[]{}|^$`) }
 
 // patience is how long an expression may take for one name: Python's may need
 // exponentially long.
