@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"carillon/backend"
 	"carillon/export"
@@ -26,7 +27,8 @@ type Asker struct {
 // Open loads the model directory base ("": where the spec has it) with what spec
 // trains put into it, and the adapter of adapterDir, if that is not empty: then the
 // method is the adapter's, and the task too where the spec names none. A spec
-// without a method asks the base alone.
+// without a method, or without an adapter where the method's own start is another,
+// asks the base alone.
 func Open(ctx context.Context, be *backend.Backend, base, adapterDir string, spec job.Spec) (*Asker, error) {
 	var tensors []safetensors.Tensor
 	if adapterDir != "" {
@@ -34,13 +36,16 @@ func Open(ctx context.Context, be *backend.Backend, base, adapterDir string, spe
 		if err != nil {
 			return nil, fmt.Errorf("adapter %s: %w", adapterDir, err)
 		}
-		spec.Method, spec.LoRA, tensors = info.Spec.Method, info.Spec.LoRA, ts
+		spec, tensors = spec.WithMethod(info.Spec), ts
 		if spec.TaskType == "" {
 			spec.TaskType, spec.Labels = info.Spec.TaskType, info.Spec.Labels
 		}
 		if base == "" && spec.BaseModel == "" {
 			base = info.Base
 		}
+	}
+	if adapterDir == "" && slices.Contains(awayFromBase, spec.Method) {
+		spec = spec.WithMethod(job.Spec{})
 	}
 	if base == "" {
 		base = spec.BaseModel
@@ -57,6 +62,10 @@ func Open(ctx context.Context, be *backend.Backend, base, adapterDir string, spe
 	}
 	return a, nil
 }
+
+// awayFromBase are the methods of which the model says something else than the base
+// before anything is trained.
+var awayFromBase = []string{"adapter", "prefix", "prompt"}
 
 // withMethod gives a spec without a method the smallest that leaves the base as it
 // is: a session needs one.

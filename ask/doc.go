@@ -4,9 +4,11 @@
 //
 // # How
 //
-// An Asker is one session of package model. A method starts from the base model
+// An Asker is one session of package model. Most methods start from the base model
 // itself (LoRA's B is zero), so one session, with the programs that it compiled,
-// answers for the base and for every adapter that SetTrainables puts into it.
+// answers for the base and for every adapter that SetTrainables puts into it. Behind
+// a prompt that nobody trained the base says something else: asked without an adapter
+// it is asked without the method.
 //
 // The held-out loss runs the program of the gradient, in the job's own batches,
 // and adds up as a training step does: it is the number that a run of the same

@@ -57,6 +57,15 @@ func (s *Spec) sectionField(name string) reflect.Value {
 	return reflect.ValueOf(s).Elem().Field(sections[""][name])
 }
 
+// WithMethod returns s with the method of other, and the section that configures it.
+func (s Spec) WithMethod(other Spec) Spec {
+	s.Method = other.Method
+	for _, name := range sectionOf {
+		s.sectionField(name).Set(other.sectionField(name))
+	}
+	return s
+}
+
 // learningRates are what people start from: they differ by orders of magnitude
 // between methods.
 var learningRates = map[string]float64{

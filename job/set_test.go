@@ -101,3 +101,12 @@ func TestSetLeavesTheSectionOfTheLastMethodBehind(t *testing.T) {
 		t.Errorf("lora %v, learning_rate %v, %v; want nil, 2e-05, nil", s.LoRA, s.LearningRate, err)
 	}
 }
+
+// A method comes with its section, and without the one that was there.
+func TestMethodsComeWithTheirSections(t *testing.T) {
+	s := Spec{BaseModel: "m", Method: "lora", LoRA: &LoRA{R: 4}}
+	got := s.WithMethod(Spec{BaseModel: "other", Method: "prompt", Prompt: &Prompt{NumVirtualTokens: 5}})
+	if got.BaseModel != "m" || got.Method != "prompt" || got.LoRA != nil || got.Prompt.NumVirtualTokens != 5 || s.LoRA == nil {
+		t.Errorf("got %+v", got)
+	}
+}
