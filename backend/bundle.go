@@ -18,12 +18,13 @@ import (
 // A bundle is what a device's plugin needs: the files of several wheels in one
 // folder, laid out as pip does, where they find one another.
 type bundle struct {
-	name   string // of its folder in the cache, with the version
-	what   string // for people
-	notice string // said when it has been installed, or ""
-	wheels []wheel
-	keep   []string // patterns of the files that are unpacked
-	plugin string   // the plugin's library among them: the first wheel's
+	name     string // of its folder in the cache, with the version
+	platform string // that the wheels are for, as Go names it
+	what     string // for people
+	notice   string // said when it has been installed, or ""
+	wheels   []wheel
+	keep     []string // patterns of the files that are unpacked
+	plugin   string   // the plugin's library among them: the first wheel's
 }
 
 // InstallDevice returns the path of the plugin for CUDA or TPU in the cache. What is
@@ -107,8 +108,8 @@ func (b bundling) run(ctx context.Context) (string, error) {
 
 // possible says what is missing where nothing can be installed.
 func (b bundling) possible() error {
-	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
-		return fmt.Errorf("%s is fetched for linux on amd64, not for %s on %s; its file can be given", b.what, runtime.GOOS, runtime.GOARCH)
+	if runtime.GOOS+"/"+runtime.GOARCH != b.platform {
+		return fmt.Errorf("%s is fetched for %s, not for %s/%s; a file can be given", b.what, b.platform, runtime.GOOS, runtime.GOARCH)
 	}
 	if !b.offline || b.copied() {
 		return nil
@@ -149,7 +150,7 @@ func (b bundling) check() error {
 // install makes the folder; the lock is held.
 func (b bundling) install(ctx context.Context) error {
 	part := b.site() + ".part"
-	fmt.Fprintf(b.progress, "installing %s, once: %d wheels, %d MB, into %s\n", b.what, len(b.wheels), b.size()/1_000_000, b.dir)
+	fmt.Fprintf(b.progress, "installing %s, once: %d MB into %s\n", b.what, b.size()/1_000_000, b.dir)
 	for _, w := range b.wheels {
 		if err := b.add(ctx, w, part); err != nil {
 			return err

@@ -4,10 +4,11 @@ package backend
 // installer takes too, and NVIDIA's libraries in the versions with which it was tried
 // here (docs/backends.md). It needs a driver for CUDA 13: 580 or later.
 var cudaBundle = bundle{
-	name:   "cuda13-0.11.2",
-	what:   "XLA's CUDA plugin",
-	notice: "NVIDIA's libraries come under NVIDIA's licences, which lie beside them",
-	plugin: "jax_plugins/xla_cuda13/xla_cuda_plugin.so",
+	name:     "cuda13-0.11.2",
+	platform: "linux/amd64",
+	what:     "XLA's CUDA plugin",
+	notice:   "NVIDIA's libraries come under NVIDIA's licences, which lie beside them",
+	plugin:   "jax_plugins/xla_cuda13/xla_cuda_plugin.so",
 	keep: []string{
 		"jax_plugins/xla_cuda13/*.so", "nvidia/*/lib/lib*.so*", "nvidia/cu13/bin/ptxas", "nvidia/cu13/bin/nvlink",
 		"nvidia/cu13/nvvm/libdevice/*", "*.dist-info/licenses/*",
@@ -47,10 +48,11 @@ var cudaBundle = bundle{
 
 // The TPU's plugin is one library. It has not been tried by us: no TPU was at hand.
 var tpuBundle = bundle{
-	name:   "tpu-0.0.51",
-	what:   "XLA's TPU plugin",
-	plugin: "libtpu/libtpu.so",
-	keep:   []string{"libtpu/libtpu.so", "libtpu/LICENSE", "libtpu/*THIRD_PARTY_NOTICES.txt"},
+	name:     "tpu-0.0.51",
+	platform: "linux/amd64",
+	what:     "XLA's TPU plugin",
+	plugin:   "libtpu/libtpu.so",
+	keep:     []string{"libtpu/libtpu.so", "libtpu/LICENSE", "libtpu/*THIRD_PARTY_NOTICES.txt"},
 	wheels: []wheel{
 		{pkg: "libtpu", version: "0.0.51", what: "XLA's TPU plugin", name: "libtpu-0.0.51-cp312-cp312-manylinux_2_31_x86_64.whl",
 			sha256: "aeb662a3174a89fd9a94ac64c965a72f43c65436f5546abbcb8968c9d9552631", size: 204805132,

@@ -130,18 +130,21 @@ func (o Options) find(ctx context.Context, d device) (string, error) {
 	return b.run(ctx)
 }
 
-// pluginFile checks a file that is to be opened as a plugin, and makes its name
-// absolute: go-xla takes another for a name that it looks for.
+// pluginFile checks a file that is to be opened as a plugin, and returns its own
+// absolute path: go-xla takes a relative one for a name that it looks for.
 func pluginFile(file string) (string, error) {
 	if file == "" {
 		return "", errors.New("the file's name is missing")
 	}
 	path, err := filepath.Abs(file)
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path) // NVIDIA's libraries lie beside the file itself
+	}
 	if err != nil {
 		return "", err
 	}
 	if strings.Contains(path, ",") { // what follows go-xla takes for options
-		return "", fmt.Errorf("%s has a comma in its name; make a link without one", path)
+		return "", fmt.Errorf("%s has a comma in its path, which go-xla does not take", path)
 	}
 	info, err := os.Stat(path)
 	if err != nil {
