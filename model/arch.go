@@ -18,6 +18,7 @@ import (
 	"carillon/model/gpt2"
 	"carillon/model/llama"
 	"carillon/model/nn"
+	"carillon/model/t5"
 )
 
 // architecture is one family of models: its graph, cut where methods and heads
@@ -71,6 +72,7 @@ var architectures = map[string]func(config []byte) (architecture, error){
 		return gpt2.Model{Config: c}, err
 	},
 	"llama": decoder, "mistral": decoder, "qwen2": decoder, "qwen3": decoder,
+	"t5": func(config []byte) (architecture, error) { return t5.ParseConfig(config) },
 }
 
 func encoder(config []byte) (architecture, error) { return bert.ParseConfig(config) }

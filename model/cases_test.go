@@ -53,7 +53,7 @@ func (c refCase) from(dir string) refCase { c.dir = dir; return c }
 
 // cases are all the cases, from each family's or method's list.
 func cases() []refCase {
-	return slices.Concat(gptCases, loraCases, softCases, bertCases, llamaCases)
+	return slices.Concat(gptCases, loraCases, softCases, bertCases, llamaCases, t5Cases)
 }
 
 var gptCases = []refCase{

@@ -111,9 +111,11 @@ func (f fixture) batch() Input {
 	for i, kind := range f.ints("input/token_type_ids") {
 		in.Mask[i] *= 1 + kind
 	}
-	switch labels := f.ints("input/labels"); len(labels) {
-	case 0: // features alone are asked for
-	case in.Rows:
+	switch labels := f.ints("input/labels"); {
+	case f.has("input/decoder_input_ids"):
+		in.Targets, in.DecoderTokens, in.TargetLen = labels, f.ints("input/decoder_input_ids"), len(labels)/in.Rows
+	case len(labels) == 0: // features alone are asked for
+	case len(labels) == in.Rows:
 		in.Targets = labels
 	default:
 		in.Labels = labels
