@@ -28,7 +28,7 @@ var faults = map[string]func() error{
 	"wrong": func() error {
 		return backend.ProbeWrong(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	},
-	"hang":    func() error { select {} },
+	"hang":    func() error { <-time.After(time.Hour); return nil },
 	"crash":   func() error { return syscall.Kill(os.Getpid(), syscall.SIGKILL) },
 	"panic":   func() error { panic("out of luck") },
 	"exit":    func() error { return errors.New("no driver") },
