@@ -13,7 +13,6 @@ import (
 // Blocks that are computed again for their gradients give the numbers of the
 // reference, whatever is trained and wherever it enters.
 func TestBlocksComputedAgainHaveTheSameGradient(t *testing.T) {
-	again := task{name: job.CausalLM, again: true}
 	for _, tt := range []struct {
 		model, fixture string
 		method         nn.Method
@@ -23,6 +22,8 @@ func TestBlocksComputedAgainHaveTheSameGradient(t *testing.T) {
 		{"gpt2", "lora", loraCase, true},
 		{"gpt2", "prefix", methods.Prefix{N: 4, Init: "zero"}, false}, // one tensor for all blocks
 		{"llama", "base", methods.Full{}, false},
+		{"bert-cls", "base", methods.Full{}, false},
+		{"bert-cls", "prefix", methods.Prefix{N: 4, Init: "zero"}, false},
 	} {
 		t.Run(tt.model+"/"+tt.fixture, func(t *testing.T) {
 			backendtest.Each(t, func(t *testing.T, be *backend.Backend) {
@@ -30,7 +31,10 @@ func TestBlocksComputedAgainHaveTheSameGradient(t *testing.T) {
 					t.Skip("another case is on XLA")
 				}
 				want, in := openFixture(t, tt.model+"/"+tt.fixture), openFixture(t, tt.model+"/base").batch()
-				s := startTask(t, openModel(t, be, tt.model), tt.method, again)
+				m := openModel(t, be, tt.model)
+				again := ownTask(m.arch)
+				again.again = true
+				s := startTask(t, m, tt.method, again)
 				if err := s.Upload(want.initial(s)); err != nil {
 					t.Fatal(err)
 				}

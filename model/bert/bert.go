@@ -81,7 +81,7 @@ func (m Model) Hidden(p nn.Params, s nn.Sequence) *Node {
 	}
 	x = m.normalize(p.In("embeddings", "LayerNorm"), x)
 	for i := range m.NumHiddenLayers {
-		x = m.layer(p.In(m.family.layers, i), i, x, s)
+		x = nn.EnterBlock(p, func(in ...*Node) *Node { return m.layer(p.In(m.family.layers, i), i, in[0], s) }, x)
 	}
 	return x
 }
