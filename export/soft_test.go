@@ -17,11 +17,7 @@ import (
 // modelOf is the configuration of one of the tests' models.
 func modelOf(t *testing.T, name string) AdapterInfo {
 	t.Helper()
-	dir := "../model/testdata/" + name
-	if name == "t5" {
-		dir = "testdata/t5"
-	}
-	info, err := infoOf(job.Spec{BaseModel: "models/" + name}, dir)
+	info, err := infoOf(job.Spec{BaseModel: "models/" + name}, "../model/testdata/"+name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,6 +44,9 @@ var softCases = []refCase{
 	}),
 	prompt("llama"), prefix("llama"), projection("llama"), prefix("mistral"),
 	bottleneck("llama", "seq_bn"), bottleneck("llama", "double_seq_bn"),
+	prompt("t5"), prefix("t5"), projection("t5"), prompt("t5-v1_1"), bottleneck("t5-v1_1", "seq_bn"),
+	bottleneck("t5", "seq_bn"), bottleneck("t5", "double_seq_bn"), bottleneck("t5", "par_bn"),
+	bottlenecks("t5", "adapter-cross", job.Bottleneck{Architecture: "double_seq_bn", CrossAdapter: true}),
 }
 
 // Behind a prompt or a prefix a model goes on as PEFT's does.

@@ -17,6 +17,7 @@ func TestDirectoriesOfOtherLibrariesSayTheSameHere(t *testing.T) {
 		"prefix-projection-gpt2": "gpt2/prefix-projection",
 		"seq_bn-gpt2":            "gpt2/adapter-seq_bn", "seq_bn-llama": "llama/adapter-seq_bn", "seq_bn-bert-cls": "bert-cls/adapter-seq_bn",
 		"double_seq_bn-gpt2": "gpt2/adapter-double_seq_bn", "double_seq_bn-bert-cls": "bert-cls/adapter-double_seq_bn",
+		"prompt-t5": "t5/prompt", "prefix-t5": "t5/prefix", "double_seq_bn-t5": "t5/adapter-double_seq_bn", "cross-t5": "t5/adapter-cross",
 		"par_bn-gpt2": "gpt2/adapter-par_bn", "par_bn-bert-cls": "bert-cls/adapter-par_bn",
 	} {
 		t.Run(dir, func(t *testing.T) {
