@@ -2,8 +2,8 @@ package backend
 
 import "strings"
 
-// An xlaFlag is one of XLA's, with the reason why it is set. The reasons are for people:
-// `go doc` and the docs' table are made of them.
+// An xlaFlag is one of XLA's, with the reason why it is set. docs/backends.md has the
+// same table.
 type xlaFlag struct{ name, value, reason string }
 
 // cudaFlags make a GPU give the same bits in every run and process. XLA ends a process
