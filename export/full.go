@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 
 	"carillon/job"
@@ -138,10 +139,12 @@ func copyFile(to, from string) error {
 	return errors.Join(err, w.Close())
 }
 
+var shardName = regexp.MustCompile(`^model-\d{5}-of-\d{5}\.safetensors$`)
+
 // earlierModel says why dir is no model that Full made.
 func earlierModel(dir string) error {
 	known := func(name string) bool {
-		return name == configFile || name == safetensors.SingleFile || slices.Contains(copied, name)
+		return name == configFile || name == safetensors.SingleFile || name == safetensors.IndexFile || shardName.MatchString(name) || slices.Contains(copied, name)
 	}
 	if err := onlyFiles(dir, known); err != nil {
 		return err

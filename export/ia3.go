@@ -39,7 +39,7 @@ func scales(dir string, a AdapterInfo, tensors []safetensors.Tensor) (sum string
 	}
 	c := ia3Config{
 		Base: a.Base, FanInFanOut: a.FanInFanOut, InferenceMode: true, Init: true, PEFTType: "IA3",
-		ModulesToSave: a.saved(nil), TaskType: taskWord(a.Spec.TaskType),
+		ModulesToSave: a.saved(nil, tensors), TaskType: taskWord(a.Spec.TaskType),
 	}
 	if s := a.Spec.IA3; s != nil && len(s.TargetModules) > 0 && s.TargetModules[0] != methods.AllLinear {
 		c.TargetModules, c.FeedForward = s.TargetModules, s.FeedforwardModules

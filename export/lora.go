@@ -110,7 +110,9 @@ func lowRank(dir string, a AdapterInfo, tensors []safetensors.Tensor) (sum strin
 	if err != nil {
 		return "", err
 	}
-	return writePEFT(dir, a.lora(slices.Sorted(maps.Keys(parts))), tensors)
+	c := a.lora(slices.Sorted(maps.Keys(parts)))
+	c.ModulesToSave = a.saved(a.Spec.LoRA.ModulesToSave, tensors)
+	return writePEFT(dir, c, tensors)
 }
 
 // lora makes the configuration. All linear maps are named one by one, as PEFT does:
@@ -121,7 +123,7 @@ func (a AdapterInfo) lora(corrected []string) loraConfig {
 		AlphaPattern: l.AlphaPattern, RankPattern: l.RankPattern,
 		Base: a.Base, Bias: l.Bias, FanInFanOut: a.FanInFanOut, InferenceMode: true, InitLoRAWeights: true,
 		ExcludeModules: l.ExcludeModules, LayersToTransform: l.LayersToTransform,
-		LoRAAlpha: l.LoraAlpha, LoRADropout: l.LoraDropout, ModulesToSave: a.saved(l.ModulesToSave), PEFTType: "LORA", R: l.R,
+		LoRAAlpha: l.LoraAlpha, LoRADropout: l.LoraDropout, PEFTType: "LORA", R: l.R,
 		TargetModules: l.TargetModules, TaskType: taskWord(a.Spec.TaskType), UseDoRA: l.UseDoRA, UseRSLoRA: l.UseRSLoRA,
 	}
 	if slices.Contains(l.TargetModules, methods.AllLinear) {
@@ -142,13 +144,21 @@ func (a AdapterInfo) lora(corrected []string) loraConfig {
 	return c
 }
 
-// saved are the modules that are saved whole: of a classifier, PEFT adds its heads.
-func (a AdapterInfo) saved(modules []string) []string {
+// saved are the modules that are saved whole: of a classifier, PEFT adds its heads,
+// and those whose names end as theirs do.
+func (a AdapterInfo) saved(modules []string, tensors []safetensors.Tensor) []string {
 	if !isHead(a.Spec.TaskType) {
 		return modules
 	}
-	rest := slices.DeleteFunc(slices.Clone(modules), func(m string) bool { return slices.Contains(savedModules, m) })
-	return append(rest, savedModules...)
+	list := slices.DeleteFunc(slices.Clone(modules), func(m string) bool { return slices.Contains(savedModules, m) })
+	head, _ := headAfter(peftPrefix, tensors)
+	for _, t := range head {
+		module, _, _ := strings.Cut(strings.TrimPrefix(t.Name, peftPrefix), ".")
+		if !slices.Contains(list, module) && !slices.Contains(savedModules, module) {
+			list = append(list, module)
+		}
+	}
+	return append(list, savedModules...)
 }
 
 // corrections returns the tensors that correct each module, by the module's path and

@@ -47,7 +47,10 @@ func fromState(m checkpoint.Manifest, state []byte, out, baseDir string) (sum st
 	if baseDir == "" {
 		baseDir = spec.BaseModel
 	}
-	if spec.Method == "full" {
+	switch {
+	case spec.Method == "bitfit", spec.Method == "full" && spec.UnfrozenParameters != nil:
+		return merge(out, baseDir, spec, tensors, shardSize)
+	case spec.Method == "full":
 		return Full(out, baseDir, spec, tensors)
 	}
 	info, err := infoOf(spec, baseDir)

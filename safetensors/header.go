@@ -50,6 +50,9 @@ func (t Info) Size() int {
 	return n
 }
 
+// Bytes returns how many bytes it takes in a file.
+func (t Info) Bytes() int64 { return int64(t.Size()) * sizes[t.DType] }
+
 // maxHeader is the format's own limit.
 const maxHeader = 100_000_000
 
