@@ -144,7 +144,7 @@ var differs = map[string]string{
 // values (false, null, 0, none, empty) say nothing and are accepted.
 var unbuilt = map[string][]string{
 	"": {
-		"bf16", "fp16", "tf32", "gradient_checkpointing",
+		"fp16", "tf32",
 		"load_in_8bit", "load_in_4bit", "deepspeed", "fsdp", "fsdp_config", "hub", "hub_model_id", "hub_strategy", "push_to_hub",
 
 		"lora_fan_in_fan_out", "delayed_scaling", "topk", "error_feedback", "local_steps", "diloco", "dct",

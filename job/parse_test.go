@@ -48,7 +48,7 @@ func TestParseReadsEveryKey(t *testing.T) {
 		},
 		TestDatasets: []Dataset{{Path: "test.jsonl"}}, GroupBy: "author", OnBadRow: "skip", DatasetExactDeduplication: true, RemoveOverlap: true,
 		TaskType: SeqCls, Labels: []string{"bad", "good"}, Balance: "weights", ClassWeights: []float64{1, 2.5},
-		ChatTemplate: "chatml", MaskHistory: true, SourcePrefix: "say: ", TokenDropout: 0.1, NeftuneNoiseAlpha: 5,
+		ChatTemplate: "chatml", MaskHistory: true, SourcePrefix: "say: ", TokenDropout: 0.1, NeftuneNoiseAlpha: 5, BF16: true, GradientCheckpointing: true,
 		ValSetSize: 0.05, SequenceLen: 256, Buckets: []int{64, 256}, ExcessLengthStrategy: "truncate", TrainOnInputs: true,
 		Method: "lora", LayerLRDecay: 1, LoRA: &LoRA{R: 4, LoraAlpha: 16, LoraDropout: 0.05, TargetModules: []string{"c_attn", "c_proj"}, ExcludeModules: []string{"h.0.mlp.c_proj"},
 			LayersToTransform: []int{0, 1}, RankPattern: map[string]int{"c_proj": 2}, AlphaPattern: map[string]float64{"c_proj": 3.5},

@@ -125,6 +125,13 @@ type Spec struct {
 	// 5 is common. Default: 0, none.
 	NeftuneNoiseAlpha float64 `json:"neftune_noise_alpha" yaml:"neftune_noise_alpha"`
 
+	// BF16 multiplies matrices that are rounded to bfloat16; sums, norms and softmax
+	// stay in float32, and so do the trained numbers. For GPUs alone. Default: false.
+	BF16 bool `json:"bf16" yaml:"bf16"`
+	// GradientCheckpointing keeps less in memory while training: each layer is
+	// computed a second time when its gradient is. Default: false.
+	GradientCheckpointing bool `json:"gradient_checkpointing" yaml:"gradient_checkpointing"`
+
 	// Optimizer is adamw, which is the default.
 	Optimizer string `json:"optimizer" yaml:"optimizer"`
 	// LearningRate is the peak of the schedule. Default: 2e-5 for method full,

@@ -92,7 +92,7 @@ func (b base) run(ids []int32, method nn.Method, part func(nn.Params, nn.Sequenc
 		return nil, err
 	}
 	defer g.Finalize()
-	if err := m.moveFrozen(decls); err != nil {
+	if err := m.moveFrozen(decls, false); err != nil {
 		return nil, err
 	}
 	return m.execute(g.Executable(), ids, decls)
@@ -125,7 +125,7 @@ func (m *Model) execute(program compute.Executable, ids []int32, decls []nn.Decl
 	defer func() { err = errors.Join(err, buffer.Finalize()) }()
 	inputs := []compute.Buffer{buffer}
 	for _, d := range decls {
-		inputs = append(inputs, m.buffer(d.Name))
+		inputs = append(inputs, m.buffer(d.Name, dtypes.Float32))
 	}
 	outputs, err := program.Execute(inputs, nil, 0)
 	if err != nil {

@@ -56,7 +56,7 @@ func (m *Model) Encoder(pooling string) (*Encoder, error) {
 		e.build(g, programKey{rows: 1, len: 1}, func(d nn.Decl) { decls = append(decls, d) })
 		return nil
 	})
-	return e, errors.Join(err, m.moveFrozen(decls))
+	return e, errors.Join(err, m.moveFrozen(decls, false))
 }
 
 // Width returns the length of a vector.
@@ -107,7 +107,7 @@ func (e *Encoder) program(key programKey) (*program, error) {
 	}
 	p, g := &program{}, NewGraph(e.model.compute, fmt.Sprintf("features_%dx%d", key.rows, key.len))
 	err := try(func() error {
-		err := g.Compile(e.build(g, key, func(d nn.Decl) { p.frozen = append(p.frozen, e.model.buffer(d.Name)) }))
+		err := g.Compile(e.build(g, key, func(d nn.Decl) { p.frozen = append(p.frozen, e.model.buffer(d.Name, dtypes.Float32)) }))
 		p.executable = g.Executable()
 		return err
 	})

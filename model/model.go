@@ -61,6 +61,7 @@ type Config struct {
 // Model is a base model. It is safe for concurrent use.
 type Model struct {
 	compute compute.Backend
+	kind    string // of backend
 	config  Config
 	arch    architecture
 	options Options
@@ -69,8 +70,8 @@ type Model struct {
 	dir     string
 	tensors map[string]string // parameter -> tensor in dir's files; nil with ReinitWeights
 
-	mu      sync.Mutex                // guards the fields below
-	buffers map[string]compute.Buffer // frozen parameters on the device
+	mu      sync.Mutex               // guards the fields below
+	buffers map[place]compute.Buffer // frozen parameters on the device
 }
 
 // Load opens the Hugging Face directory dir: config.json and safetensors files.
@@ -83,6 +84,7 @@ func Load(be *backend.Backend, dir string, opts Options) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("base model %s: %w", dir, err)
 	}
+	m.kind = be.Kind()
 	return m, nil
 }
 
@@ -101,7 +103,7 @@ func open(be compute.Backend, dir string, opts Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{compute: be, dir: dir, options: opts, buffers: map[string]compute.Buffer{}}
+	m := &Model{compute: be, dir: dir, options: opts, buffers: map[place]compute.Buffer{}}
 	if m.config.Type, m.arch, err = parseConfig(data); err != nil {
 		return nil, fmt.Errorf("config.json: %w", err)
 	}

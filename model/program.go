@@ -82,11 +82,12 @@ func (s *Session) build(g *Graph, key programKey, p *program) []*Node {
 		if n, ok := trained[d.Key]; ok {
 			return n
 		}
-		p.frozen = append(p.frozen, s.model.buffer(d.Name))
-		return Parameter(g, d.Name, shapes.Make(dtypes.Float32, d.Shape...))
+		shape := heldAs(d, s.task.half)
+		p.frozen = append(p.frozen, s.model.buffer(d.Name, shape.DType))
+		return ConvertDType(Parameter(g, d.Name, shape), dtypes.Float32)
 	}
 	if key.kind == gradients {
-		params := nn.NewParams(g, s.method, source, words)
+		params := s.task.params(g, s.method, source, words)
 		if s.task.again {
 			params = params.Again()
 		}
@@ -97,13 +98,22 @@ func (s *Session) build(g *Graph, key programKey, p *program) []*Node {
 		}
 		return all
 	}
-	params := nn.NewParams(g, s.method, source, nil)
+	params := s.task.params(g, s.method, source, nil)
 	x, _ := s.task.hidden(arch, params, in)
 	if key.kind == nextLogits {
 		lead := x.Shape().Dim(1) - key.read()
 		x = nn.PickRows(x, AddScalar(ConvertDType(words, dtypes.Int32), int32(lead)))
 	}
 	return []*Node{arch.Logits(params, x)}
+}
+
+// params are the parameters of a graph for the task.
+func (t task) params(g *Graph, method nn.Method, source func(nn.Decl) *Node, dropout *Node) nn.Params {
+	p := nn.NewParams(g, method, source, dropout)
+	if t.half {
+		p = p.Half()
+	}
+	return p
 }
 
 // read returns the length of the rows that logits are asked of.

@@ -70,7 +70,7 @@ func (m *Model) newSession(method nn.Method, t task, seed uint64) (*Session, err
 	if s.size == 0 {
 		return nil, errors.New("the method trains nothing in this model")
 	}
-	if err := m.moveFrozen(decls); err != nil {
+	if err := m.moveFrozen(decls, t.half); err != nil {
 		return nil, err
 	}
 	first, err := s.initial()

@@ -19,6 +19,7 @@ type task struct {
 	weights []float32 // seq_cls: what each class's loss is multiplied by; nil: 1
 	packed  bool      // rows hold parts that do not see each other
 	noise   float64   // NEFTune's alpha; 0: none
+	half    bool      // products of matrices are of bfloat16
 	again   bool      // each block is computed again for its gradient, to keep less
 	decodes bool      // the model has a decoder, with inputs of its own
 	parts   bool      // the model is told of which part of its row a token is, even if parts see each other
@@ -74,6 +75,7 @@ func taskOf(spec job.Spec, arch architecture) (task, error) {
 		t.weights = append(t.weights, float32(w))
 	}
 	t.packed, t.noise = spec.SamplePacking, spec.NeftuneNoiseAlpha
+	t.half, t.again = spec.BF16, spec.GradientCheckpointing
 	t = t.of(arch)
 	if err := t.check(arch); err != nil || spec.ReinitWeights && t.outputs > 0 {
 		return t, err

@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 
+	"carillon/backend"
 	"carillon/job"
 	"carillon/methods"
 )
@@ -18,6 +19,9 @@ func (m *Model) Train(spec job.Spec) (*Session, error) {
 	task, err := taskOf(spec, m.arch)
 	if err != nil {
 		return nil, err
+	}
+	if task.half && m.kind != backend.CUDA && m.kind != backend.TPU {
+		return nil, fmt.Errorf("bf16 is true, and the backend is %s; it is for %s and %s, elsewhere it is slower", m.kind, backend.CUDA, backend.TPU)
 	}
 	s, err := m.newSession(method, task, spec.Seed)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/dtypes/bfloat16"
 	"github.com/gomlx/compute/shapes"
 
 	"carillon/job"
@@ -104,13 +105,28 @@ func (m *pairing) checkCopies(files *safetensors.Dir) error {
 	return nil
 }
 
+// place is a parameter on the device, in the type in which it lies there.
+type place struct {
+	name  string
+	dtype dtypes.DType
+}
+
+// heldAs returns how a frozen parameter lies on the device: with half, what is only
+// ever rounded is rounded already.
+func heldAs(d nn.Decl, half bool) shapes.Shape {
+	if half && d.Factor {
+		return shapes.Make(dtypes.BFloat16, d.Shape...)
+	}
+	return shapes.Make(dtypes.Float32, d.Shape...)
+}
+
 // moveFrozen moves the parameters that are not trained to the device, where all
 // sessions share them.
-func (m *Model) moveFrozen(decls []nn.Decl) error {
+func (m *Model) moveFrozen(decls []nn.Decl, half bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	missing := slices.DeleteFunc(slices.Clone(decls), func(d nn.Decl) bool {
-		return m.buffers[d.Name] != nil || d.Key != ""
+		return m.buffers[place{d.Name, heldAs(d, half).DType}] != nil || d.Key != ""
 	})
 	var scratch []float32
 	return m.read(missing, func(r reader) error {
@@ -119,19 +135,28 @@ func (m *Model) moveFrozen(decls []nn.Decl) error {
 			if err := r.value(d, scratch); err != nil {
 				return err
 			}
-			b, err := m.compute.BufferFromFlatData(0, scratch, shapes.Make(dtypes.Float32, d.Shape...))
+			shape := heldAs(d, half)
+			b, err := m.toDevice(scratch, shape)
 			if err != nil {
 				return fmt.Errorf("move %s to the device: %w", d.Name, oneLine{err})
 			}
-			m.buffers[d.Name] = b
+			m.buffers[place{d.Name, shape.DType}] = b
 		}
 		return nil
 	})
 }
 
+// toDevice returns a buffer of a shape with numbers, rounded if the shape asks for it.
+func (m *Model) toDevice(x []float32, shape shapes.Shape) (compute.Buffer, error) {
+	if shape.DType == dtypes.BFloat16 {
+		return m.compute.BufferFromFlatData(0, bfloat16.FromFloat32s(x...), shape)
+	}
+	return m.compute.BufferFromFlatData(0, x, shape)
+}
+
 // buffer returns a base parameter that a session has moved to the device.
-func (m *Model) buffer(name string) compute.Buffer {
+func (m *Model) buffer(name string, dtype dtypes.DType) compute.Buffer {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.buffers[name]
+	return m.buffers[place{name, dtype}]
 }

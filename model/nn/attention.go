@@ -116,13 +116,13 @@ func turn(x, cos, sin *Node) *Node {
 // https://arxiv.org/abs/2305.13245): they are rows of one product, and no key or
 // value is repeated.
 func Attention(q, k, v, bias *Node, scale float64) *Node {
-	batch := []int{0, 1}
 	b, h, t, hd := q.Shape().Dim(0), q.Shape().Dim(1), q.Shape().Dim(2), q.Shape().Dim(3)
 	kv, s := k.Shape().Dim(1), k.Shape().Dim(2)
 	rows := h / kv * t
-	scores := Dot(reshape(MulScalar(q, scale), b, kv, rows, hd), k).General([]int{3}, batch, []int{3}, batch)
+	scores := product(reshape(MulScalar(q, scale), b, kv, rows, hd), k, "bhtd", "bhsd", "bhts")
 	weights := softmax(Add(reshape(scores, b, h, t, s), bias))
-	return reshape(Dot(reshape(weights, b, kv, rows, s), v).General([]int{3}, batch, []int{2}, batch), b, h, t, hd)
+	y := product(reshape(weights, b, kv, rows, s), v, "bhts", "bhsd", "bhtd")
+	return reshape(y, b, h, t, hd)
 }
 
 // reshape is Reshape, which on some backends copies even what has the shape already.

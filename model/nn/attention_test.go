@@ -20,7 +20,7 @@ func TestSharedKeysAreCopiesForEachQuery(t *testing.T) {
 		}
 		q, k, v := wave(6, 5), wave(2, 7), Cos(wave(2, 7))
 		bias := Slice(wave(1, 5), AxisRange(), AxisRange(), AxisRange(), AxisRange(0, 7)) // [2, 1, 5, 7]
-		copies := func(x *Node) *Node { // heads 0 0 0 1 1 1
+		copies := func(x *Node) *Node {                                                   // heads 0 0 0 1 1 1
 			return Reshape(BroadcastToDims(ExpandDims(x, 2), 2, 2, 3, 7, 8), 2, 6, 7, 8)
 		}
 		return []*Node{Attention(q, k, v, bias, 0.3), Attention(q, copies(k), copies(v), bias, 0.3)}

@@ -19,7 +19,8 @@ type again struct {
 // Again returns parameters with which each block is computed again for its gradient,
 // so that nothing in it needs to be kept.
 func (p Params) Again() Params {
-	p.b.again = &again{Scalar(p.b.graph, dtypes.Float32, 0), map[*Node]*Node{}}
+	zero := Identity(Scalar(p.b.graph, dtypes.Float32, 0)) // its own: a constant is one node for all who ask
+	p.b.again = &again{zero, map[*Node]*Node{}}
 	return p
 }
 

@@ -33,7 +33,7 @@ func Conv1D(p Params, x *Node, out int, std float64) *Node {
 	in := x.Shape().Dim(-1)
 	return pass(p, Linear{
 		X: x, In: in, Out: out, InOut: true,
-		W:    p.Weight("weight", Normal(std), in, out),
+		W:    p.factor(Normal(std), in, out),
 		Bias: p.bias(out),
 	})
 }
@@ -42,7 +42,7 @@ func Conv1D(p Params, x *Node, out int, std float64) *Node {
 // [out, in]. std is the standard deviation of its random first value.
 func LinearOf(p Params, x *Node, out int, bias bool, std float64) *Node {
 	in := x.Shape().Dim(-1)
-	m := Linear{X: x, In: in, Out: out, W: p.Weight("weight", Normal(std), out, in)}
+	m := Linear{X: x, In: in, Out: out, W: p.factor(Normal(std), out, in)}
 	if bias {
 		m.Bias = p.bias(out)
 	}
@@ -70,13 +70,18 @@ func pass(p Params, m Linear) *Node {
 
 // Mat returns x·w for x [..., in] and w [in, out].
 func Mat(x, w *Node) *Node {
-	return Dot(x, w).General([]int{x.Rank() - 1}, nil, []int{0}, nil)
+	rows := letters[:x.Rank()-1]
+	return product(x, w, rows+"i", "io", rows+"o")
 }
 
 // MatT returns x·wᵀ for x [..., in] and w [out, in].
 func MatT(x, w *Node) *Node {
-	return Dot(x, w).General([]int{x.Rank() - 1}, nil, []int{1}, nil)
+	rows := letters[:x.Rank()-1]
+	return product(x, w, rows+"i", "oi", rows+"o")
 }
+
+// letters are names of axes.
+const letters = "abcdefgh"
 
 // AddVector adds v [n] to each row of x [..., n].
 func AddVector(x, v *Node) *Node { return Add(x, ExpandLeft(v, x.Rank())) }

@@ -9,13 +9,14 @@ import (
 
 // Decl describes a parameter that a graph asks for.
 type Decl struct {
-	Name  string // Hugging Face or PEFT state-dict key
-	Shape []int
-	Init  Init   // its value where no file gives one
-	From  From   // gives that value in Init's place, where it comes of the base model
-	Added bool   // the method's own: no base directory holds it
-	Key   string // the name under which it is trained and saved; "" if it is frozen
-	Decay bool   // takes part in weight decay when it is trained
+	Name   string // Hugging Face or PEFT state-dict key
+	Shape  []int
+	Init   Init   // its value where no file gives one
+	From   From   // gives that value in Init's place, where it comes of the base model
+	Added  bool   // the method's own: no base directory holds it
+	Key    string // the name under which it is trained and saved; "" if it is frozen
+	Decay  bool   // takes part in weight decay when it is trained
+	Factor bool   // of products of matrices, and nothing else
 }
 
 // Size returns the number of elements.
@@ -72,6 +73,11 @@ func (p Params) In(path ...any) Params {
 // Weight returns a parameter of the model itself, named below this module.
 func (p Params) Weight(name string, init Init, shape ...int) *Node {
 	return p.own(Decl{Name: p.In(name).path, Shape: shape, Init: init, Decay: true})
+}
+
+// factor returns the weight of the linear map at p.
+func (p Params) factor(init Init, shape ...int) *Node {
+	return p.own(Decl{Name: p.In("weight").path, Shape: shape, Init: init, Decay: true, Factor: true})
 }
 
 // Vector returns a bias or a norm's parameter of the model itself: like Weight,
