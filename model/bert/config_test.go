@@ -116,3 +116,25 @@ func TestNamesInFiles(t *testing.T) {
 		t.Errorf("an output layer of its own is taken for a copy, or its bias not; %v", err)
 	}
 }
+
+// Whatever a config.json says, it is refused or describes a model.
+func FuzzParseConfig(f *testing.F) {
+	f.Add([]byte(`{"model_type": "bert", "vocab_size": 10, "max_position_embeddings": 7, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}`))
+	f.Add([]byte(`{"model_type": "roberta", "architectures": ["RobertaForSequenceClassification"], "pad_token_id": null, "id2label": {"0": 1}}`))
+	f.Add([]byte(`{"model_type": "distilbert", "dim": null, "n_heads": 1e3, "pruned_heads": {"0": [1]}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := ParseConfig(data)
+		if err != nil {
+			return
+		}
+		width, depth, heads := m.Dimensions()
+		if m.Vocab() < 1 || m.Context() < 1 || width < 1 || depth < 1 || width%heads != 0 || m.firstPosition() < 0 {
+			t.Errorf("%s is a model of %+v", data, m.Config)
+		}
+		for _, label := range m.Classes() {
+			if label == "" {
+				t.Errorf("%s has a class without a name", data)
+			}
+		}
+	})
+}
