@@ -19,7 +19,7 @@ func Choose(rows Rows, labels []int, classes int, seed uint64) (m *Model, c, acc
 	if rows.Len() < folds {
 		return nil, 0, 0, fmt.Errorf("%d rows; want at least %d for cross-validation", rows.Len(), folds)
 	}
-	key := job.NewKey(seed, job.ForSplit, job.NameWord("folds"))
+	key := Folds(seed)
 	for _, try := range Strengths {
 		right, err := validate(rows, labels, classes, try, key)
 		if err != nil {
@@ -33,27 +33,40 @@ func Choose(rows Rows, labels []int, classes int, seed uint64) (m *Model, c, acc
 	return m, c, accuracy, err
 }
 
+// Folds is the key that a seed draws folds with.
+func Folds(seed uint64) job.Key { return job.NewKey(seed, job.ForSplit, job.NameWord("folds")) }
+
 // validate counts the right answers on each fold of what was fitted on the others.
 func validate(rows Rows, labels []int, classes int, c float64, key job.Key) (right int, err error) {
+	return CrossValidate(labels, key, func(at []int) (func(i int) int, error) {
+		train := Some(rows, at)
+		m, err := Fit(train, train.pick(labels), classes, c)
+		return func(i int) int { return m.Predict(rows, i) }, err
+	})
+}
+
+// CrossValidate counts the labels that are told right in five-fold
+// cross-validation: fit gets the numbers of the rows in four folds, and returns
+// what tells the class of a row in the fifth. key draws the folds.
+func CrossValidate(labels []int, key job.Key, fit func(train []int) (predict func(i int) int, err error)) (right int, err error) {
 	for fold := range uint32(folds) {
-		var train, test subset
-		train.Rows, test.Rows = rows, rows
-		for i := range rows.Len() {
+		var train, test []int
+		for i := range labels {
 			if key.At(uint64(i))%folds == fold {
-				test.at = append(test.at, i)
+				test = append(test, i)
 			} else {
-				train.at = append(train.at, i)
+				train = append(train, i)
 			}
 		}
-		if len(test.at) == 0 || len(train.at) == 0 {
+		if len(test) == 0 || len(train) == 0 {
 			continue
 		}
-		m, err := Fit(train, train.pick(labels), classes, c)
+		predict, err := fit(train)
 		if err != nil {
 			return 0, err
 		}
-		for i, label := range test.pick(labels) {
-			if m.Predict(test, i) == label {
+		for _, i := range test {
+			if predict(i) == labels[i] {
 				right++
 			}
 		}
@@ -61,16 +74,25 @@ func validate(rows Rows, labels []int, classes int, c float64, key job.Key) (rig
 	return right, nil
 }
 
-// subset is some of the rows.
-type subset struct {
+// Some returns the rows with those numbers.
+func Some(rows Rows, at []int) Subset { return Subset{rows, at} }
+
+// Subset is some of the rows.
+type Subset struct {
 	Rows
 	at []int
 }
 
-func (s subset) Len() int                          { return len(s.at) }
-func (s subset) Dot(i int, w []float64) float64    { return s.Rows.Dot(s.at[i], w) }
-func (s subset) Add(i int, x float64, w []float64) { s.Rows.Add(s.at[i], x, w) }
-func (s subset) pick(labels []int) (picked []int) {
+// Len returns the number of rows.
+func (s Subset) Len() int { return len(s.at) }
+
+// Dot returns the product of row i and w.
+func (s Subset) Dot(i int, w []float64) float64 { return s.Rows.Dot(s.at[i], w) }
+
+// Add adds x times row i to w.
+func (s Subset) Add(i int, x float64, w []float64) { s.Rows.Add(s.at[i], x, w) }
+
+func (s Subset) pick(labels []int) (picked []int) {
 	for _, i := range s.at {
 		picked = append(picked, labels[i])
 	}

@@ -48,7 +48,7 @@ func Fit(rows Rows, labels []int, classes int, c float64) (*Model, error) {
 	if err := check(rows, labels, classes, c); err != nil {
 		return nil, err
 	}
-	f := &fit{rows: rows, labels: labels, outputs: outputs(classes), width: rows.Width(), c: c}
+	f := &fit{rows: rows, labels: labels, outputs: Outputs(classes), width: rows.Width(), c: c}
 	problem := optimize.Problem{
 		Func: func(x []float64) float64 { return f.loss(x, nil) },
 		Grad: func(grad, x []float64) { f.loss(x, grad) },
@@ -85,8 +85,8 @@ func check(rows Rows, labels []int, classes int, c float64) error {
 	return nil
 }
 
-// outputs is the number of weight vectors: of two classes one suffices.
-func outputs(classes int) int {
+// Outputs is the number of weight vectors: of two classes one suffices.
+func Outputs(classes int) int {
 	if classes == 2 {
 		return 1
 	}

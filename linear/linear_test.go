@@ -53,7 +53,7 @@ func TestFitStopsAtTheMinimum(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := &fit{rows: rows, labels: labels, outputs: outputs(classes), width: 8, c: 0.7}
+		f := &fit{rows: rows, labels: labels, outputs: Outputs(classes), width: 8, c: 0.7}
 		grad := make([]float64, f.outputs*9)
 		f.loss(slices.Concat(m.W...), grad)
 		for i, g := range grad {
@@ -67,7 +67,7 @@ func TestFitStopsAtTheMinimum(t *testing.T) {
 func TestGradientIsThatOfTheLoss(t *testing.T) {
 	for _, classes := range []int{2, 3} {
 		rows, labels := cloud(20, 4, classes, 1)
-		f := &fit{rows: rows, labels: labels, outputs: outputs(classes), width: 4, c: 2}
+		f := &fit{rows: rows, labels: labels, outputs: Outputs(classes), width: 4, c: 2}
 		x := make([]float64, f.outputs*5)
 		for i := range x {
 			x[i] = math.Sin(float64(i))

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"carillon/ask"
+	"carillon/feature"
 	"carillon/job"
 	"carillon/shard"
 )
@@ -34,7 +35,7 @@ base_model or --base, with what --adapter holds in it.`,
 		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
 	}
 	cmd.Flags().StringVar(&f.base, "base", "", "the model's `directory` instead of the recipe's")
-	cmd.Flags().StringVar(&f.adapter, "adapter", "", "a LoRA adapter's `directory`, as PEFT lays it out")
+	cmd.Flags().StringVar(&f.adapter, "adapter", "", "an adapter's `directory`, as PEFT lays it out, or what method feature made")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print one JSON object")
 	setFlag(cmd, &f.set)
 	backendFlag(cmd, &f.backend)
@@ -49,6 +50,9 @@ func (f evalFlags) run(cmd *cobra.Command, recipe string) error {
 	if f.base != "" {
 		// A model that is named is asked as it is, also with the recipe that made it.
 		spec.BaseModel, spec.ReinitWeights = f.base, false
+	}
+	if feature.Is(f.adapter) {
+		return f.runFeature(cmd, spec)
 	}
 	data, spec, err := ask.Read(cmd.Context(), spec, nil)
 	if err != nil {
@@ -70,6 +74,20 @@ func (f evalFlags) run(cmd *cobra.Command, recipe string) error {
 	}
 	defer set.Close()
 	loss, err := a.HeldOut(cmd.Context(), set, shard.PlanOf(spec), nil)
+	if err != nil {
+		return err
+	}
+	return f.print(cmd, loss)
+}
+
+// runFeature asks a classifier that method feature has fitted.
+func (f evalFlags) runFeature(cmd *cobra.Command, spec job.Spec) error {
+	be, err := openBackend(cmd, f.backend, spec.CPUThreads)
+	if err != nil {
+		return err
+	}
+	defer be.Close()
+	loss, err := feature.HeldOut(cmd.Context(), be, f.adapter, spec, nil)
 	if err != nil {
 		return err
 	}

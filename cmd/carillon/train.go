@@ -44,7 +44,11 @@ kills node n2 in the middle of step 7 and the leading coordinator after step 9, 
 lets a fresh node in after step 12.
 
 Ctrl-C saves a checkpoint and leaves; --resume goes on from the newest one, on any
-number of nodes. A second Ctrl-C leaves at once.`,
+number of nodes. A second Ctrl-C leaves at once.
+
+Method feature runs in this process, without nodes and coordinators: it reads each
+example once with the base model, keeps what came of it in the folder features of the
+store, and fits a classifier. A second run reads nothing again.`,
 		Args: arguments(1, 1, "the recipe, a YAML file"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runTrain(cmd, args[0], f) },
 	}
@@ -66,6 +70,9 @@ func runTrain(cmd *cobra.Command, recipe string, f trainFlags) error {
 	cfg, err := f.config(cmd, recipe)
 	if err != nil {
 		return err
+	}
+	if cfg.Spec.Method == "feature" {
+		return f.runFeature(cmd, cfg)
 	}
 	v := newView(cmd.ErrOrStderr(), cfg.Spec.LoggingSteps)
 	defer v.end()
