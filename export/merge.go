@@ -17,7 +17,7 @@ import (
 
 	"carillon/job"
 	"carillon/methods"
-	"carillon/model"
+	"carillon/model/family"
 	"carillon/safetensors"
 )
 
@@ -112,19 +112,19 @@ func newMerging(base *safetensors.Dir, baseDir string, spec job.Spec, trained []
 
 // list returns the tensors to write: in a type, or in the base's own.
 func (m *merging) list(baseDir string, dtype safetensors.DType, own bool) (infos []safetensors.Info, err error) {
-	var names []string
-	for _, t := range m.base.Tensors() {
-		names = append(names, t.Name)
-	}
-	params, err := model.Names(baseDir, names)
+	config, err := os.ReadFile(filepath.Join(baseDir, configFile))
 	if err != nil {
 		return nil, err
 	}
+	_, f, err := family.Parse(config)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s: %w", baseDir, configFile, err)
+	}
 	for _, t := range m.base.Tensors() {
-		name, ok := params[t.Name]
-		if !ok || !t.DType.Float() {
+		if !t.DType.Float() || f.Tied(t.Name) != "" || f.Unused(t.Name) != "" {
 			continue
 		}
+		name := f.Name(t.Name)
 		m.tensors[name] = t.Name
 		infos = append(infos, safetensors.Info{Name: name, Shape: t.Shape, DType: t.DType})
 	}

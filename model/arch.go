@@ -1,10 +1,8 @@
 package model
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -15,6 +13,7 @@ import (
 	"github.com/gomlx/gomlx/support/exceptions"
 
 	"carillon/model/bert"
+	"carillon/model/family"
 	"carillon/model/gpt2"
 	"carillon/model/llama"
 	"carillon/model/nn"
@@ -38,13 +37,7 @@ type architecture interface {
 	Hidden(p nn.Params, s nn.Sequence) *Node
 	// Logits returns the language model's head's output [..., V] for [..., d].
 	Logits(p nn.Params, x *Node) *Node
-	// Name returns the parameter that a file's tensor holds.
-	Name(tensor string) string
-	// Tied returns the parameter that a tensor repeats, or "".
-	Tied(tensor string) string
-	// Unused returns why a tensor that files of the family may hold is no parameter,
-	// or "".
-	Unused(tensor string) string
+	family.Family
 }
 
 // classifier is an architecture with a head that tells classes apart.
@@ -64,35 +57,21 @@ type translator interface {
 	Decode(p nn.Params, ids, memory *Node, s nn.Sequence) *Node
 }
 
-// architectures are the families by their model_type.
-var architectures = map[string]func(config []byte) (architecture, error){
-	"bert": encoder, "roberta": encoder, "distilbert": encoder,
-	"gpt2": func(config []byte) (architecture, error) {
-		c, err := gpt2.ParseConfig(config)
-		return gpt2.Model{Config: c}, err
-	},
-	"llama": decoder, "mistral": decoder, "qwen2": decoder, "qwen3": decoder,
-	"t5": func(config []byte) (architecture, error) { return t5.ParseConfig(config) },
-}
-
-func encoder(config []byte) (architecture, error) { return bert.ParseConfig(config) }
-
-func decoder(config []byte) (architecture, error) { return llama.ParseConfig(config) }
+// What the families are.
+var (
+	_ architecture = gpt2.Model{}
+	_ architecture = bert.Model{}
+	_ architecture = llama.Model{}
+	_ architecture = t5.Model{}
+)
 
 // parseConfig finds the family that a config.json is of.
 func parseConfig(data []byte) (string, architecture, error) {
-	var head struct {
-		ModelType string `json:"model_type"`
+	modelType, f, err := family.Parse(data)
+	if err != nil {
+		return modelType, nil, err
 	}
-	if err := json.Unmarshal(data, &head); err != nil {
-		return "", nil, err
-	}
-	parse, ok := architectures[head.ModelType]
-	if !ok {
-		return "", nil, fmt.Errorf("model_type %q is not known; known are %q", head.ModelType, slices.Sorted(maps.Keys(architectures)))
-	}
-	arch, err := parse(data)
-	return head.ModelType, arch, err
+	return modelType, f.(architecture), nil
 }
 
 // inputs are what a program reads of a batch.
