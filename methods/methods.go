@@ -21,6 +21,7 @@ import (
 var table = map[string]func(job.Spec) (nn.Method, error){
 	"adapter": newAdapter,
 	"bitfit":  newBitFit,
+	"feature": newFeature,
 	"full":    newFull,
 	"ia3":     newIA3,
 	"lora":    newLoRA,

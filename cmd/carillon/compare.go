@@ -28,6 +28,7 @@ import (
 // what each is commonly used for.
 var techniques = []struct{ method, use string }{
 	{"full", "large changes of domain"},
+	{"feature", "quick tasks, few resources"},
 	{"adapter", "several tasks on one base"},
 	{"prompt", "large models, quick trials"},
 	{"lora", "several tasks, small files"},
@@ -161,7 +162,7 @@ func (f compareFlags) chosen(cmd *cobra.Command) (methods []string, err error) {
 	}
 	for _, m := range want {
 		if m != "all" && !slices.Contains(methods, m) {
-			return nil, usage(cmd, "--methods: %q is unknown; want all, or some of full, adapter, prompt, lora, prefix, ia3 and bitfit", m)
+			return nil, usage(cmd, "--methods: %q is unknown; want all, or some of full, feature, adapter, prompt, lora, prefix, ia3 and bitfit", m)
 		}
 	}
 	return methods, nil
@@ -221,6 +222,9 @@ func (c *comparison) technique(ctx context.Context, method string) (guide.Row, e
 	if err != nil {
 		return row, err
 	}
+	if method == "feature" {
+		return row, c.feature(ctx, spec, &row)
+	}
 	facts, err := model.Inspect(ctx, spec)
 	if err != nil {
 		return row, err
@@ -248,6 +252,9 @@ func (c *comparison) specOf(method string) (job.Spec, error) {
 		}
 		spec.LearningRate = job.LearningRate(spec)
 		spec.SaveDtype = "float32"
+		if method == "feature" {
+			spec.Nodes, spec.MinNodes, spec.MaxNodes = 1, 1, 0
+		}
 	}
 	return spec, spec.Validate()
 }
