@@ -33,6 +33,8 @@ var loraCases = slices.Concat([]refCase{
 	ia3("gpt2", []string{"c_attn", "mlp.c_proj"}, []string{"mlp.c_proj"}), bitfit("gpt2"),
 	lora("bert-cls", "lora", on("query", "value")), bitfit("bert-cls"),
 	lora("roberta-cls", "lora", on("query", "value")), lora("distilbert-cls", "lora", on("q_lin", "v_lin")),
+	lora("t5", "lora", on("q", "v")), ia3("t5", []string{"k", "v", "wo"}, []string{"wo"}),
+	lora("t5-v1_1", "lora-all-linear", on("all-linear")),
 }, llamaLoRA)
 
 var llamaLoRA = []refCase{
