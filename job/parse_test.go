@@ -75,11 +75,11 @@ func TestSectionsOfMethods(t *testing.T) {
 		text string
 		want Spec // its section and learning rate
 	}{
-		{"method: adapter", Spec{Bottleneck: &Bottleneck{Architecture: "seq_bn"}, LearningRate: 1e-4}},
+		{"method: adapter", Spec{Bottleneck: &Bottleneck{Architecture: "seq_bn"}, LearningRate: 1e-3}},
 		{"method: adapter\nbottleneck: {architecture: par_bn, reduction_factor: 4, original_ln_before: false}",
-			Spec{Bottleneck: &Bottleneck{Architecture: "par_bn", ReductionFactor: 4, OriginalLNBefore: new(bool)}, LearningRate: 1e-4}},
-		{"method: prompt", Spec{Prompt: &Prompt{NumVirtualTokens: 20, PromptTuningInit: "sample_vocab"}, LearningRate: 1e-3}},
-		{"method: prefix\nprefix: {num_virtual_tokens: 5}", Spec{Prefix: &Prefix{NumVirtualTokens: 5}, LearningRate: 5e-3}},
+			Spec{Bottleneck: &Bottleneck{Architecture: "par_bn", ReductionFactor: 4, OriginalLNBefore: new(bool)}, LearningRate: 3e-4}},
+		{"method: prompt", Spec{Prompt: &Prompt{NumVirtualTokens: 20, PromptTuningInit: "sample_vocab"}, LearningRate: 1e-2}},
+		{"method: prefix\nprefix: {num_virtual_tokens: 5}", Spec{Prefix: &Prefix{NumVirtualTokens: 5}, LearningRate: 1e-2}},
 		{"method: prefix\nprefix: {prefix_projection: true}", Spec{Prefix: &Prefix{NumVirtualTokens: 20, PrefixProjection: true}, LearningRate: 5e-5}},
 		{"method: ia3", Spec{IA3: &IA3{}, LearningRate: 1e-3}},
 		{"method: bitfit", Spec{LearningRate: 5e-4}},

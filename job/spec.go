@@ -135,8 +135,8 @@ type Spec struct {
 	// Optimizer is adamw, which is the default.
 	Optimizer string `json:"optimizer" yaml:"optimizer"`
 	// LearningRate is the peak of the schedule. Default: 2e-5 for method full,
-	// 2e-4 for lora, 1e-4 for adapter, 1e-3 for prompt and ia3, 5e-3 for prefix
-	// (5e-5 with its projection), 5e-4 for bitfit; feature has no use for one.
+	// 2e-4 for lora, 1e-3 for adapter (3e-4 for par_bn) and ia3, 1e-2 for prompt and
+	// prefix (5e-5 with its projection), 5e-4 for bitfit; feature has no use for one.
 	LearningRate float64 `json:"learning_rate" yaml:"learning_rate"`
 	// LRScheduler is linear, cosine or constant, as in transformers; each climbs
 	// from 0 during the warm-up. Default: cosine.
