@@ -20,6 +20,10 @@ import (
 // what they give there.
 func TestDirectoriesOfOtherLibrariesSayTheSameHere(t *testing.T) {
 	for dir, name := range map[string]string{
+		"lora-gpt2": "gpt2/lora", "lora-gpt2-cls": "gpt2-cls/lora", "dora-gpt2": "gpt2/dora", "lora-bias-gpt2": "gpt2/lora-bias", "ia3-gpt2": "gpt2/ia3",
+		"lora-bert-cls": "bert-cls/lora", "lora-roberta-cls": "roberta-cls/lora", "lora-t5": "t5/lora", "ia3-t5": "t5/ia3",
+		"lora-llama": "llama/lora", "dora-llama": "llama/dora", "lora-all-linear-llama": "llama/lora-all-linear", "lora-embed-llama": "llama/lora-embed",
+		"lora-pattern-llama": "llama/lora-pattern", "lora-rslora-llama": "llama/lora-rslora", "lora-save-head-llama": "llama/lora-save-head",
 		"prompt-gpt2": "gpt2/prompt", "prompt-bert-cls": "bert-cls/prompt", "prompt-t5": "t5/prompt",
 		"prefix-gpt2": "gpt2/prefix", "prefix-bert-cls": "bert-cls/prefix", "prefix-llama": "llama/prefix", "prefix-t5": "t5/prefix",
 		"prefix-projection-gpt2": "gpt2/prefix-projection",
