@@ -79,10 +79,7 @@ func fitMLP(rows linear.Rows, labels, train []int, classes, hidden int, c float6
 	draw(w1, m.width, job.NewKey(seed, job.ForInit, job.NameWord("hidden.weight")))
 	draw(w2, hidden, job.NewKey(seed, job.ForInit, job.NameWord("output.weight")))
 	m.in, m.h, m.d = make([]float64, chunk*m.width), make([]float64, chunk*hidden), make([]float64, chunk*hidden)
-	result, err := optimize.Minimize(optimize.Problem{
-		Func: func(x []float64) float64 { return m.loss(x, nil) },
-		Grad: func(grad, x []float64) { m.loss(x, grad) },
-	}, m.x, &optimize.Settings{
+	result, err := optimize.Minimize(linear.Problem(m.loss), m.x, &optimize.Settings{
 		GradientThreshold: 1e-5 * math.Max(1, c*float64(len(train))), MajorIterations: iterations,
 		Converger: &optimize.FunctionConverge{Relative: 1e-7, Iterations: 5},
 	}, &optimize.LBFGS{})
@@ -141,11 +138,11 @@ func (m *mlp) part(at []int, x, grad []float64) (sum float64) {
 	for r, i := range at {
 		hidden := h.Data[r*m.hidden:][:m.hidden]
 		m.scores(hidden, w2, b2, scores)
-		sum += m.c * (logSum(scores) - scores[m.labels[i]])
+		norm := logSum(scores)
+		sum += m.c * (norm - scores[m.labels[i]])
 		if grad == nil {
 			continue
 		}
-		norm := logSum(scores)
 		for o := range m.outputs {
 			k := len(scores) - m.outputs + o
 			e := m.c * math.Exp(scores[k]-norm)

@@ -2,6 +2,10 @@ package linear
 
 import (
 	"fmt"
+	"runtime"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
 
 	"carillon/job"
 )
@@ -19,13 +23,28 @@ func Choose(rows Rows, labels []int, classes int, seed uint64) (m *Model, c, acc
 	if rows.Len() < folds {
 		return nil, 0, 0, fmt.Errorf("%d rows; want at least %d for cross-validation", rows.Len(), folds)
 	}
-	key := Folds(seed)
-	for _, try := range Strengths {
-		right, err := validate(rows, labels, classes, try, key)
-		if err != nil {
-			return nil, 0, 0, err
+	right := make([]atomic.Int64, len(Strengths))
+	err = eachFold(len(labels), Folds(seed), func(at, test []int) error {
+		train := Some(rows, at)
+		var w []float64 // a weaker penalty begins where a stronger one ended
+		for k, try := range Strengths {
+			m, err := fitFrom(&w, train, train.pick(labels), classes, try, roughly)
+			if err != nil {
+				return err
+			}
+			for _, i := range test {
+				if m.Predict(rows, i) == labels[i] {
+					right[k].Add(1)
+				}
+			}
 		}
-		if share := float64(right) / float64(rows.Len()); c == 0 || share > accuracy {
+		return nil
+	})
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	for k, try := range Strengths {
+		if share := float64(right[k].Load()) / float64(rows.Len()); c == 0 || share > accuracy {
 			c, accuracy = try, share
 		}
 	}
@@ -33,45 +52,52 @@ func Choose(rows Rows, labels []int, classes int, seed uint64) (m *Model, c, acc
 	return m, c, accuracy, err
 }
 
+// roughly is how near to the minimum a fit goes that is only to be compared.
+const roughly = 1e-6
+
 // Folds is the key that a seed draws folds with.
 func Folds(seed uint64) job.Key { return job.NewKey(seed, job.ForSplit, job.NameWord("folds")) }
 
-// validate counts the right answers on each fold of what was fitted on the others.
-func validate(rows Rows, labels []int, classes int, c float64, key job.Key) (right int, err error) {
-	return CrossValidate(labels, key, func(at []int) (func(i int) int, error) {
-		train := Some(rows, at)
-		m, err := Fit(train, train.pick(labels), classes, c)
-		return func(i int) int { return m.Predict(rows, i) }, err
-	})
-}
-
 // CrossValidate counts the labels that are told right in five-fold
 // cross-validation: fit gets the numbers of the rows in four folds, and returns
-// what tells the class of a row in the fifth. key draws the folds.
-func CrossValidate(labels []int, key job.Key, fit func(train []int) (predict func(i int) int, err error)) (right int, err error) {
+// what tells the class of a row in the fifth. key draws the folds. They are fitted
+// at once.
+func CrossValidate(labels []int, key job.Key, fit func(train []int) (predict func(i int) int, err error)) (int, error) {
+	var right atomic.Int64
+	err := eachFold(len(labels), key, func(train, test []int) error {
+		predict, err := fit(train)
+		if err != nil {
+			return err
+		}
+		for _, i := range test {
+			if predict(i) == labels[i] {
+				right.Add(1)
+			}
+		}
+		return nil
+	})
+	return int(right.Load()), err
+}
+
+// eachFold calls fn for each fold at once, with the numbers of the rows outside it
+// and in it.
+func eachFold(rows int, key job.Key, fn func(train, test []int) error) error {
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
 	for fold := range uint32(folds) {
 		var train, test []int
-		for i := range labels {
+		for i := range rows {
 			if key.At(uint64(i))%folds == fold {
 				test = append(test, i)
 			} else {
 				train = append(train, i)
 			}
 		}
-		if len(test) == 0 || len(train) == 0 {
-			continue
-		}
-		predict, err := fit(train)
-		if err != nil {
-			return 0, err
-		}
-		for _, i := range test {
-			if predict(i) == labels[i] {
-				right++
-			}
+		if len(test) > 0 && len(train) > 0 {
+			g.Go(func() error { return fn(train, test) })
 		}
 	}
-	return right, nil
+	return g.Wait()
 }
 
 // Some returns the rows with those numbers.

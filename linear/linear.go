@@ -45,27 +45,52 @@ type Model struct {
 // [0, classes), one a row), summed, plus half the squared weights; intercepts are
 // free. These are the loss and the C of scikit-learn's LogisticRegression.
 func Fit(rows Rows, labels []int, classes int, c float64) (*Model, error) {
+	var w []float64
+	return fitFrom(&w, rows, labels, classes, c, 1e-9)
+}
+
+// fitFrom is Fit from the weights w on (nil: 0), which it leaves where it ended:
+// where five steps make less than relative of a difference to the loss.
+func fitFrom(w *[]float64, rows Rows, labels []int, classes int, c, relative float64) (*Model, error) {
 	if err := check(rows, labels, classes, c); err != nil {
 		return nil, err
 	}
 	f := &fit{rows: rows, labels: labels, outputs: Outputs(classes), width: rows.Width(), c: c}
-	problem := optimize.Problem{
-		Func: func(x []float64) float64 { return f.loss(x, nil) },
-		Grad: func(grad, x []float64) { f.loss(x, grad) },
+	if *w == nil {
+		*w = make([]float64, f.outputs*(f.width+1))
 	}
 	settings := &optimize.Settings{
 		GradientThreshold: 1e-5 * math.Max(1, c*float64(len(labels))), MajorIterations: 1000,
-		Converger: &optimize.FunctionConverge{Relative: 1e-9, Iterations: 5},
+		Converger: &optimize.FunctionConverge{Relative: relative, Iterations: 5},
 	}
-	result, err := optimize.Minimize(problem, make([]float64, f.outputs*(f.width+1)), settings, &optimize.LBFGS{})
+	result, err := optimize.Minimize(Problem(f.loss), *w, settings, &optimize.LBFGS{})
 	if result == nil {
 		return nil, fmt.Errorf("fit a linear classifier: %w", err)
 	}
+	*w = result.X
 	m := &Model{Classes: classes}
 	for k := range f.outputs {
 		m.W = append(m.W, result.X[k*(f.width+1):][:f.width+1])
 	}
 	return m, nil
+}
+
+// Problem is a loss that is computed with its gradient, once where both are asked
+// for: loss fills grad, unless it is nil.
+func Problem(loss func(x, grad []float64) float64) optimize.Problem {
+	var at, last []float64
+	var value float64
+	both := func(x []float64) {
+		if !slices.Equal(at, x) {
+			last = slices.Grow(last[:0], len(x))[:len(x)]
+			value = loss(x, last)
+			at = append(at[:0], x...)
+		}
+	}
+	return optimize.Problem{
+		Func: func(x []float64) float64 { both(x); return value },
+		Grad: func(grad, x []float64) { both(x); copy(grad, last) },
+	}
 }
 
 func check(rows Rows, labels []int, classes int, c float64) error {
