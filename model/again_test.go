@@ -22,6 +22,8 @@ func TestBlocksComputedAgainHaveTheSameGradient(t *testing.T) {
 		{"gpt2", "lora", loraCase, true},
 		{"gpt2", "prefix", methods.Prefix{N: 4, Init: "zero"}, false}, // one tensor for all blocks
 		{"llama", "base", methods.Full{}, false},
+		{"t5", "base", methods.Full{}, false},
+		{"t5", "prefix", methods.Prefix{N: 4, Init: "zero"}, false},
 		{"bert-cls", "base", methods.Full{}, false},
 		{"bert-cls", "prefix", methods.Prefix{N: 4, Init: "zero"}, false},
 	} {

@@ -24,6 +24,9 @@ func (p Params) Again() Params {
 	return p
 }
 
+// Twice reports whether blocks are computed again for their gradients.
+func (p Params) Twice() bool { return p.b.again != nil }
+
 // Gradient returns the gradient of loss for each of wrt: trained parameters.
 func (p Params) Gradient(loss *Node, wrt []*Node) []*Node {
 	if p.b.again == nil {

@@ -14,11 +14,22 @@ import (
 // what is added to their scores.
 type stack struct {
 	m      Model
-	s      nn.Sequence // the encoder's
+	p      nn.Params // at the encoder or decoder
 	layers int
 	causal bool  // a decoder: tokens see those before them
 	mask   *Node // an encoder's: hides padding
 	bias   *Node // [B or 1, H, T, lead+T], once the first layer has made it
+}
+
+// forBlock is what a block takes of its stack: all of it, unless blocks are built
+// twice and must not look at each other's nodes.
+func (a *stack) forBlock() *stack {
+	if !a.p.Twice() {
+		return a
+	}
+	alone := *a
+	alone.bias = nil
+	return &alone
 }
 
 // selfAttention is the sublayer at p of a layer: x [B, T, d].
@@ -29,7 +40,7 @@ func (a *stack) selfAttention(p nn.Params, layer int, x *Node) *Node {
 		k, v = nn.EnterCache(at, layer, a.layers, k, v)
 	}
 	if a.bias == nil {
-		a.bias = a.newBias(at, x.Shape().Dim(1), k.Shape().Dim(2))
+		a.bias = a.newBias(x.Shape().Dim(1), k.Shape().Dim(2))
 	}
 	return nn.EnterResidual(p, nn.Residual{X: x, A: a.m.attend(at, q, k, v, a.bias)})
 }
@@ -37,8 +48,8 @@ func (a *stack) selfAttention(p nn.Params, layer int, x *Node) *Node {
 // newBias returns what is added to the scores of t tokens and the keys of n: of the
 // first layer's table by their distance, and what hides the keys that are not to be
 // seen. Keys that a method puts in front have positions before those of the tokens.
-func (a *stack) newBias(p nn.Params, t, n int) *Node {
-	bias := a.m.positionBias(p, t, n, !a.causal)
+func (a *stack) newBias(t, n int) *Node {
+	bias := a.m.positionBias(a.p.In("block", 0, "layer", 0, "SelfAttention"), t, n, !a.causal)
 	if !a.causal {
 		return Add(bias, a.mask)
 	}

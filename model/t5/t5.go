@@ -41,12 +41,14 @@ func (m Model) tokens(p nn.Params) *Node {
 // Hidden returns the encoder's output for a sequence: [B, T, d].
 func (m Model) Hidden(p nn.Params, s nn.Sequence) *Node {
 	p = p.In("encoder")
-	e := &stack{m: m, s: s, layers: m.NumLayers, mask: nn.PaddingMask(s, 0)}
+	e := &stack{m: m, p: p, layers: m.NumLayers, mask: nn.PaddingMask(s, 0)}
 	x := s.X
 	for i := range m.NumLayers {
 		block := p.In("block", i)
-		x = e.selfAttention(block.In("layer", 0), i, x)
-		x = m.feedForward(block.In("layer", 1), x)
+		x = nn.EnterBlock(p, func(in ...*Node) *Node {
+			y := e.forBlock().selfAttention(block.In("layer", 0), i, in[0])
+			return m.feedForward(block.In("layer", 1), y)
+		}, x)
 	}
 	return m.norm(p.In("final_layer_norm"), x)
 }
@@ -57,13 +59,15 @@ func (m Model) Hidden(p nn.Params, s nn.Sequence) *Node {
 func (m Model) Decode(p nn.Params, ids, memory *Node, s nn.Sequence) *Node {
 	x := m.Embed(p, ids)
 	p = p.In("decoder")
-	d := &stack{m: m, causal: true, layers: m.NumDecoderLayers}
+	d := &stack{m: m, p: p, layers: m.NumDecoderLayers, causal: true}
 	padding := nn.PaddingMask(s, 0) // [B, 1, 1, T]
 	for i := range m.NumDecoderLayers {
 		block := p.In("block", i)
-		x = d.selfAttention(block.In("layer", 0), i, x)
-		x = m.crossAttention(block.In("layer", 1), x, memory, padding)
-		x = m.feedForward(block.In("layer", 2), x)
+		x = nn.EnterBlock(p, func(in ...*Node) *Node {
+			y := d.forBlock().selfAttention(block.In("layer", 0), i, in[0])
+			y = m.crossAttention(block.In("layer", 1), y, in[1], padding)
+			return m.feedForward(block.In("layer", 2), y)
+		}, x, memory)
 	}
 	return m.norm(p.In("final_layer_norm"), x)
 }
