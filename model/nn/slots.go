@@ -12,9 +12,10 @@ func Slots(x *Node) []*Node {
 		}
 		return parts
 	}, func(_, dy []*Node) *Node {
-		for i := range dy {
-			dy[i] = ExpandDims(dy[i], 1)
+		rows := make([]*Node, len(dy))
+		for i, d := range dy {
+			rows[i] = ExpandDims(d, 1)
 		}
-		return Concatenate(dy, 1)
+		return Concatenate(rows, 1)
 	})
 }
