@@ -23,13 +23,21 @@ func Choose(rows Rows, labels []int, classes int, seed uint64) (m *Model, c, acc
 	if rows.Len() < folds {
 		return nil, 0, 0, fmt.Errorf("%d rows; want at least %d for cross-validation", rows.Len(), folds)
 	}
+	if err := check(rows, labels, classes, 1); err != nil {
+		return nil, 0, 0, err
+	}
+	gram, whites := gramOf(rows), make([]whitening, len(Strengths))
+	for k, try := range Strengths {
+		whites[k] = whiten(gram, try)
+	}
 	right := make([]atomic.Int64, len(Strengths))
 	err = eachFold(len(labels), Folds(seed), func(at, test []int) error {
 		train := Some(rows, at)
 		var w []float64 // a weaker penalty begins where a stronger one ended
 		for k, try := range Strengths {
-			m, err := fitFrom(&w, train, train.pick(labels), classes, try, roughly)
-			if err != nil {
+			var m *Model
+			var err error
+			if w, m, err = fitFrom(w, whites[k], train, train.pick(labels), classes, try, roughly); err != nil {
 				return err
 			}
 			for _, i := range test {
@@ -43,12 +51,13 @@ func Choose(rows Rows, labels []int, classes int, seed uint64) (m *Model, c, acc
 	if err != nil {
 		return nil, 0, 0, err
 	}
+	white := whitening{}
 	for k, try := range Strengths {
 		if share := float64(right[k].Load()) / float64(rows.Len()); c == 0 || share > accuracy {
-			c, accuracy = try, share
+			c, accuracy, white = try, share, whites[k]
 		}
 	}
-	m, err = Fit(rows, labels, classes, c)
+	_, m, err = fitFrom(nil, white, rows, labels, classes, c, 1e-9)
 	return m, c, accuracy, err
 }
 

@@ -45,34 +45,44 @@ type Model struct {
 // [0, classes), one a row), summed, plus half the squared weights; intercepts are
 // free. These are the loss and the C of scikit-learn's LogisticRegression.
 func Fit(rows Rows, labels []int, classes int, c float64) (*Model, error) {
-	var w []float64
-	return fitFrom(&w, rows, labels, classes, c, 1e-9)
-}
-
-// fitFrom is Fit from the weights w on (nil: 0), which it leaves where it ended:
-// where five steps make less than relative of a difference to the loss.
-func fitFrom(w *[]float64, rows Rows, labels []int, classes int, c, relative float64) (*Model, error) {
 	if err := check(rows, labels, classes, c); err != nil {
 		return nil, err
 	}
+	_, m, err := fitFrom(nil, whiten(gramOf(rows), c), rows, labels, classes, c, 1e-9)
+	return m, err
+}
+
+// fitFrom is Fit from the weights w on, which it changes (nil: 0), and returns those
+// where it ends: where five steps make less than relative of a difference to the loss.
+func fitFrom(w []float64, white whitening, rows Rows, labels []int, classes int, c, relative float64) ([]float64, *Model, error) {
 	f := &fit{rows: rows, labels: labels, outputs: Outputs(classes), width: rows.Width(), c: c}
-	if *w == nil {
-		*w = make([]float64, f.outputs*(f.width+1))
+	x := make([]float64, f.outputs*(f.width+1))
+	if w == nil {
+		w = make([]float64, len(x))
+	}
+	white.into(w)
+	loss := func(z, grad []float64) float64 {
+		copy(x, z)
+		white.back(x)
+		sum := f.loss(x, grad)
+		white.gradient(grad)
+		return sum
 	}
 	settings := &optimize.Settings{
-		GradientThreshold: 1e-5 * math.Max(1, c*float64(len(labels))), MajorIterations: 1000,
+		GradientThreshold: 1e-6, MajorIterations: 1000,
 		Converger: &optimize.FunctionConverge{Relative: relative, Iterations: 5},
 	}
-	result, err := optimize.Minimize(Problem(f.loss), *w, settings, &optimize.LBFGS{})
+	result, err := optimize.Minimize(Problem(loss), w, settings, &optimize.LBFGS{})
 	if result == nil {
-		return nil, fmt.Errorf("fit a linear classifier: %w", err)
+		return nil, nil, fmt.Errorf("fit a linear classifier: %w", err)
 	}
-	*w = result.X
+	w = result.X
+	white.back(w)
 	m := &Model{Classes: classes}
 	for k := range f.outputs {
-		m.W = append(m.W, result.X[k*(f.width+1):][:f.width+1])
+		m.W = append(m.W, slices.Clone(w[k*(f.width+1):][:f.width+1]))
 	}
-	return m, nil
+	return w, m, nil
 }
 
 // Problem is a loss that is computed with its gradient, once where both are asked
