@@ -87,7 +87,7 @@ func (s *Source) Train(ctx context.Context) (Result, error) {
 	r.Encoded, r.Reading = computed, time.Since(began).Seconds()
 	began = time.Now()
 	train, labels := cache.Rows(0, s.set.Len()), s.labels(0, s.set.Len())
-	c, err := s.fit(train, labels, &r)
+	c, err := s.fit(ctx, train, labels, &r)
 	if err != nil {
 		return r, err
 	}
@@ -101,11 +101,11 @@ func (s *Source) Train(ctx context.Context) (Result, error) {
 }
 
 // fit fits the classifier that the spec names.
-func (s *Source) fit(rows Rows, labels []int, r *Result) (c *Classifier, err error) {
+func (s *Source) fit(ctx context.Context, rows Rows, labels []int, r *Result) (c *Classifier, err error) {
 	f, classes := s.spec.Feature, len(s.spec.Labels)
 	c = &Classifier{Base: s.spec.BaseModel, BaseHash: hexOf(s.base), Pooling: f.Pooling, Kind: f.Classifier, Labels: s.spec.Labels, Vectors: s.key.String()}
 	if f.Classifier == "mlp" {
-		c.layers, r.C, r.Validated, err = chooseMLP(rows, labels, classes, f.HiddenSize, s.spec.Seed)
+		c.layers, r.C, r.Validated, err = chooseMLP(ctx, rows, labels, classes, f.HiddenSize, s.spec.Seed)
 	} else {
 		c.layers, r.C, r.Validated, err = chooseLogistic(rows, labels, classes, s.spec.Seed)
 	}

@@ -2,6 +2,7 @@ package feature
 
 import (
 	"cmp"
+	"context"
 	"math"
 	"slices"
 
@@ -31,10 +32,13 @@ const (
 // squared weights, as in package linear. C is chosen by cross-validation, the
 // smallest of equals. seed draws the folds and the first weights, uniform in
 // ±1/√in.
-func chooseMLP(rows linear.Rows, labels []int, classes, hidden int, seed uint64) (layers []layer, c, accuracy float64, err error) {
+func chooseMLP(ctx context.Context, rows linear.Rows, labels []int, classes, hidden int, seed uint64) (layers []layer, c, accuracy float64, err error) {
 	hidden = cmp.Or(hidden, defaultHidden)
 	for _, try := range strengths {
 		right, err := linear.CrossValidate(labels, linear.Folds(seed), func(train []int) (func(i int) int, error) {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
 			m, err := fitMLP(rows, labels, train, classes, hidden, try, seed, tryIterations)
 			return func(i int) int { return m.predict(i) }, err
 		})
