@@ -48,7 +48,10 @@ func fromState(m checkpoint.Manifest, state []byte, out, baseDir string) (sum st
 		baseDir = spec.BaseModel
 	}
 	switch {
-	case spec.Method == "bitfit", spec.Method == "full" && spec.UnfrozenParameters != nil:
+	case spec.Method == "bitfit":
+		spec.SaveDtype = "" // stored as the base is
+		return merge(out, baseDir, spec, tensors, shardSize)
+	case spec.Method == "full" && spec.UnfrozenParameters != nil:
 		return merge(out, baseDir, spec, tensors, shardSize)
 	case spec.Method == "full":
 		return Full(out, baseDir, spec, tensors)
@@ -59,6 +62,9 @@ func fromState(m checkpoint.Manifest, state []byte, out, baseDir string) (sum st
 	}
 	return Adapter(out, info, tensors)
 }
+
+// MakesModel says whether an export of a job is a whole model, not an adapter.
+func MakesModel(spec job.Spec) bool { return spec.Method == "full" || spec.Method == "bitfit" }
 
 // tensorsOf cuts the trainables into the tensors that the manifest lists.
 func tensorsOf(m checkpoint.Manifest, state []byte) ([]safetensors.Tensor, error) {

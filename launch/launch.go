@@ -318,7 +318,7 @@ func (r *run) prepare(ctx context.Context, info *wire.JobInfo) error {
 // result exports the last checkpoint and sums up.
 func (r *run) result(ctx context.Context, w watched, info wire.JobInfo) (Result, error) {
 	name := AdapterDir
-	if r.Spec.Method == "full" {
+	if export.MakesModel(r.Spec) {
 		name = ModelDir
 	}
 	out := filepath.Join(r.dir, name)

@@ -17,6 +17,7 @@ import (
 	"carillon/ask"
 	"carillon/backend"
 	"carillon/corpus"
+	"carillon/export"
 	"carillon/guide"
 	"carillon/job"
 	"carillon/launch"
@@ -290,7 +291,7 @@ func (c *comparison) once(ctx context.Context, spec job.Spec, run int, row *guid
 // judge asks what was trained, and fills in the row.
 func (c *comparison) judge(ctx context.Context, spec job.Spec, res launch.Result, row *guide.Row) error {
 	base, adapter := "", res.Export
-	if spec.Method == "full" {
+	if export.MakesModel(spec) {
 		base, adapter = res.Export, ""
 		spec.ReinitWeights = false
 	}

@@ -26,8 +26,9 @@ func exportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export --run OUTPUT_DIR [--out DIR]",
 		Short: "Makes a PEFT or Hugging Face directory of a run's newest checkpoint",
-		Long: `Makes a directory that others can load of a run's newest checkpoint: a PEFT adapter
-of method lora, a Hugging Face model of method full. It prints the SHA-256 of the
+		Long: `Makes a directory that others can load of a run's newest checkpoint: a Hugging Face
+model of methods full and bitfit, an adapter as PEFT or AdapterHub has it of others.
+It prints the SHA-256 of the
 weights, which depends on the job alone, never on where or when it ran.`,
 		Args: arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.do(cmd) },
@@ -112,7 +113,7 @@ func (f exportFlags) target(m checkpoint.Manifest) (string, error) {
 	if err := json.Unmarshal(m.Spec, &spec); err != nil {
 		return "", fmt.Errorf("checkpoint %s: its spec: %w", m.Name(), err)
 	}
-	if spec.Method == "full" {
+	if export.MakesModel(spec) {
 		return filepath.Join(f.run, "model"), nil
 	}
 	return filepath.Join(f.run, "adapter"), nil

@@ -49,6 +49,7 @@ func root() *cobra.Command {
 		generateCommand(),
 		evalCommand(),
 		exportCommand(),
+		mergeCommand(),
 		tokenizerCommand(),
 		tokenizeCommand(),
 		detokenizeCommand(),
