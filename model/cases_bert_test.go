@@ -4,7 +4,7 @@ import "carillon/job"
 
 var bertCases = []refCase{
 	full("bert-cls", "base").onXLA(), full("bert-cls", "full"),
-	full("roberta-cls", "base").onXLA(), full("distilbert-cls", "base").onXLA(),
+	full("roberta-cls", "base"), full("distilbert-cls", "base"),
 	prompt("bert-cls"), prompt("roberta-cls"), prefix("bert-cls"),
 	bottleneck("bert-cls", "seq_bn"), bottleneck("bert-cls", "double_seq_bn"), bottleneck("bert-cls", "par_bn"),
 	bottleneck("roberta-cls", "seq_bn"), bottleneck("distilbert-cls", "seq_bn"),
