@@ -110,7 +110,7 @@ func check(rows Rows, labels []int, classes int, c float64) error {
 	case classes < 2:
 		return fmt.Errorf("%d classes; want two or more", classes)
 	case !(c > 0) || math.IsInf(c, 0):
-		return fmt.Errorf("C is %v; want a number above 0", c)
+		return fmt.Errorf("strength C is %v; want a number above 0", c)
 	}
 	for i, label := range labels {
 		if label < 0 || label >= classes {
