@@ -46,7 +46,11 @@ func (d device) settings(threads int, plugin string, environ []string) []setting
 	if dir := toolkit(plugin); d.kind == CUDA && dir != "" {
 		flags = append(slices.Clone(flags), xlaFlag{name: "xla_gpu_cuda_data_dir", value: dir})
 	}
-	all := append(settings(threads, environ), d.env...)
+	return append(withFlags(settings(threads, environ), flags), d.env...)
+}
+
+// withFlags returns settings with the flags that XLA is to see.
+func withFlags(all []setting, flags []xlaFlag) []setting {
 	for i, s := range all {
 		if s.name == "XLA_FLAGS" {
 			all[i].value = text(flags)

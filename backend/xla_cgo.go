@@ -19,7 +19,7 @@ func openCPU(ctx context.Context, o Options) (*Backend, error) {
 	}
 	opening.Lock()
 	defer opening.Unlock()
-	if err := setEnvironment(settings(o.Threads, os.Environ()), o.Log); err != nil {
+	if err := setEnvironment(withFlags(settings(o.Threads, os.Environ()), cpuFlags), o.Log); err != nil {
 		return nil, err
 	}
 	// An absolute path keeps go-xla from looking for other plugins.
