@@ -55,7 +55,10 @@ func (c *chat) source(tok *tokenizer.Tokenizer) (string, error) {
 	}
 	if strings.HasSuffix(c.name, ".jinja") {
 		source, err := os.ReadFile(c.name)
-		return string(source), err
+		if err != nil {
+			return "", fmt.Errorf("chat_template: %w", err)
+		}
+		return string(source), nil
 	}
 	source, err := templates.ReadFile("templates/" + c.name + ".jinja")
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {

@@ -243,6 +243,7 @@ func TestNewChatRefuses(t *testing.T) {
 	tok := chatTokenizer(t, "")
 	for _, tt := range []struct{ template, want string }{
 		{"", `the base model has no chat template: write chat_template: with one of "alpaca"`},
+		{"none.jinja", "chat_template: open none.jinja: no such file"},
 		{"lama3", `chat_template "lama3" is not known: want one of "llama3",`},
 		{"../chat", `chat_template "../chat" is not known`},
 		{"nowhere.jinja", "nowhere.jinja: no such file"},

@@ -67,9 +67,9 @@ func TestReadNamesWhatIsWrong(t *testing.T) {
 	good := `{"prompt":"a","completion":"b"}` + "\n"
 	for _, tt := range []struct{ name, kind, text, want string }{
 		{"x.jsonl", "", "\n \n", "no examples in it"},
-		{"x.jsonl", "", good + good + `{"prompt":"a"}`, `x.jsonl:3: no field "completion", which type prompt_completion wants; there are "prompt"`},
+		{"x.jsonl", "", good + good + `{"prompt":"a"}`, `x.jsonl:3: no field "completion", which type prompt_completion (guessed) wants; there are "prompt"`},
 		{"x.jsonl", "", good + `{"prompt":null,"completion":"b"}`, `x.jsonl:2: field "prompt" is null, want a string`},
-		{"x.jsonl", "", good + `{"prompt":3,"completion":"b"}`, `x.jsonl:2: field "prompt" is a number`},
+		{"x.jsonl", "", good + `{"prompt":3,"completion":"b"}`, `x.jsonl:2: field "prompt" is the number 3`},
 		{"x.jsonl", "", good + `{"prompt":"a","completion":["b"]}`, `x.jsonl:2: field "completion" is a list`},
 		{"x.jsonl", "", good + `{"prompt":"a","completion":""}`, `x.jsonl:2: field "completion" is empty`},
 		{"x.json", "", "[" + good + `,{"prompt":"a","completion":{}}]`, `x.json, element 2 (line 2): field "completion" is an object`},

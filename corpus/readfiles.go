@@ -125,8 +125,10 @@ func groupOf(r row, field string) (string, error) {
 	switch {
 	case !ok:
 		return "", bad(r.from, "no field %q, by which group_by groups", field)
+	case value == "":
+		return "", bad(r.from, "field %q, by which group_by groups, is empty: want a string or a number", field)
 	case group == "":
-		return "", bad(r.from, "field %q, by which group_by groups, is %s: want a string or a number that is not empty", field, whatIs(value))
+		return "", bad(r.from, "field %q, by which group_by groups, is %s: want a string or a number", field, whatIs(value))
 	}
 	return group, nil
 }

@@ -48,9 +48,13 @@ func TestWhatEndsTheReadingIsNotSkipped(t *testing.T) {
 		{"x.json", `[{"text":"a"} {"text":"b"}]`, "x.json:1: broken JSON"},
 		{"x.csv", "a,a\n1,2\n", "both named"},
 		{"x.tsv", "a\xff\n1\n", "x.tsv:1: the names of the columns: not UTF-8"},
+		{"x.jsonl", "{\"text\":\"a\"}", "x.jsonl: columns: the file is read as jsonl, which has names of its own"},
 		{"x.jsonl", "[]\n{\n", `no examples in it: all of 2 records bad, such as x.jsonl:1`},
 	} {
 		spec := job.Spec{Datasets: []job.Dataset{{Path: file(t, tt.name, tt.text), Type: TypeText}}, OnBadRow: "skip"}
+		if strings.Contains(tt.want, "columns: the file") {
+			spec.Datasets[0].Columns = []string{"text"}
+		}
 		if _, _, err := readAll(t.Context(), spec, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s %q: err = %v; want %q", tt.name, tt.text, err, tt.want)
 		}
@@ -93,7 +97,7 @@ func TestGroupBy(t *testing.T) {
 		{`{"text":"a","who":"x"}` + "\n" + `{"text":"b","who":7}` + "\n" + `{"text":"c","who":true}`, "", "x 7 true"},
 		{`{"text":"a"}`, "", `x.jsonl:1: no field "who", by which group_by groups`},
 		{`{"text":"a","who":null}`, "", `field "who", by which group_by groups, is null`},
-		{`{"text":"a","who":""}`, "", `is a string: want a string or a number that is not empty`},
+		{`{"text":"a","who":""}`, "", `field "who", by which group_by groups, is empty: want a string or a number`},
 		{`{"text":"a","who":[]}`, "", `is a list: want a string or a number`},
 		{`{"text":"a"}` + "\n" + `{"text":"b","who":"x"}`, "skip", "x"},
 	} {

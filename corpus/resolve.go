@@ -2,6 +2,7 @@ package corpus
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -49,8 +50,31 @@ func (r *Reading) resolveTask(spec job.Spec, encoderDecoder bool) (job.Spec, err
 	case spec.MaxTargetLength > 0 && task != job.Seq2SeqLM:
 		return spec, fmt.Errorf("max_target_length: %d; only %s has targets of their own length, and the data is for %s", spec.MaxTargetLength, job.Seq2SeqLM, task)
 	}
+	if err := r.idle(spec, task); err != nil {
+		return spec, err
+	}
 	spec.SetTask(task)
 	return spec, nil
+}
+
+// idle returns an error for a key that would change nothing, whatever its user
+// expects of it.
+func (r *Reading) idle(spec job.Spec, task string) error {
+	has := func(kinds ...string) bool {
+		return slices.ContainsFunc(r.examples, func(x Example) bool { return slices.Contains(kinds, x.Kind) })
+	}
+	talks, sources := has(TypeMessages, TypeShareGPT), task == job.Seq2SeqLM || has(TypeSeq2Seq)
+	switch {
+	case spec.ChatTemplate != "" && !talks:
+		return fmt.Errorf("chat_template: %s; only conversations (type messages or sharegpt) are written by one, and the data has none", spec.ChatTemplate)
+	case spec.MaskHistory && !talks:
+		return errors.New("mask_history: true; only conversations (type messages or sharegpt) have a history, and the data has none")
+	case spec.SourcePrefix != "" && !sources:
+		return fmt.Errorf("source_prefix: %q; only sources (type seq2seq) have one before them, and the data has none", spec.SourcePrefix)
+	case spec.TrainOnInputs && task != job.CausalLM:
+		return fmt.Errorf("train_on_inputs: true; the data is for %s, in which inputs are not learnt", task)
+	}
+	return nil
 }
 
 // taskOf is what examples of a type are for. A model without an encoder learns to
@@ -79,7 +103,7 @@ func (r *Reading) task(encoderDecoder bool) (string, error) {
 		}
 	}
 	if encoderDecoder && task != job.Seq2SeqLM {
-		return "", fmt.Errorf("the base model has an encoder and a decoder, and learns from records with a source and a target; %s is of type %s", first.From, first.Kind)
+		return "", fmt.Errorf("the base model has an encoder and a decoder, and learns from records with a source and a target, or a prompt and a completion; %s is of type %s", first.From, first.Kind)
 	}
 	return task, nil
 }

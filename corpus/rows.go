@@ -104,6 +104,9 @@ func recordsOf(name string, in io.Reader, d job.Dataset) (records, io.Closer, er
 	if err != nil {
 		return nil, nil, err
 	}
+	if len(d.Columns) > 0 && format != formatCSV && format != formatTSV {
+		return nil, nil, fmt.Errorf("%s: columns: the file is read as %s, which has names of its own; only those of csv and tsv are given so", name, format)
+	}
 	if format == formatParquet {
 		all, err := openParquet(name, in)
 		return all, io.NopCloser(nil), err

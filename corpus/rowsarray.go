@@ -165,7 +165,7 @@ func (a *array) parse() (row, error) {
 		return row{}, bad(a.from(), "an element of more than %d MiB, the most that is read", maxRecord>>20)
 	}
 	if at := notUTF8(a.text); at >= 0 {
-		return row{}, bad(a.from(), "not UTF-8, on line %d", a.began+bytes.Count(a.text[:at], []byte("\n")))
+		return row{}, bad(a.from(), "not UTF-8, on line %d: want UTF-8", a.began+bytes.Count(a.text[:at], []byte("\n")))
 	}
 	fields, err := object(a.text)
 	if err != nil {

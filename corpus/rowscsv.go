@@ -64,7 +64,7 @@ func (c *csvRecords) cells() (cells []string, from string, err error) {
 	for i, cell := range cells {
 		if !utf8.ValidString(cell) {
 			at, _ := c.r.FieldPos(i)
-			return nil, "", bad(from, "not UTF-8, in the cell of column %d, which begins on line %d", i+1, at)
+			return nil, "", bad(from, "not UTF-8, in the cell of column %d, which begins on line %d: want UTF-8", i+1, at)
 		}
 	}
 	return cells, from, nil

@@ -32,7 +32,7 @@ func (l *lines) next() ([]byte, error) {
 		return nil, bad(l.from(), "a line of more than %d MiB, the most that is read", maxRecord>>20)
 	}
 	if at := notUTF8(line); at >= 0 {
-		return nil, bad(l.from(), "not UTF-8, from byte %d of the line on", at+1)
+		return nil, bad(l.from(), "not UTF-8, from byte %d of the line on: want UTF-8", at+1)
 	}
 	return line, nil
 }

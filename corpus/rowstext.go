@@ -45,7 +45,7 @@ func (t *textRows) next() (row, error) {
 	}
 	part := t.text[:n]
 	if at := notUTF8(part); at >= 0 {
-		return row{}, fmt.Errorf("%s:%d: not UTF-8", t.name, t.line+1+bytes.Count(part[:at], []byte("\n")))
+		return row{}, fmt.Errorf("%s:%d: not UTF-8: want UTF-8", t.name, t.line+1+bytes.Count(part[:at], []byte("\n")))
 	}
 	t.n++
 	t.line += bytes.Count(part, []byte("\n"))

@@ -121,17 +121,17 @@ func distance(a, b string) int {
 	return levenshtein.ComputeDistance(a, b)
 }
 
-// whatIs names the kind of a value of a row.
+// whatIs names the kind of a value of a row, and the value where it is short.
 func whatIs(v any) string {
-	switch v.(type) {
+	switch v := v.(type) {
 	case nil:
 		return "null"
 	case string:
 		return "a string"
 	case bool:
-		return "a boolean"
+		return fmt.Sprintf("the boolean %t", v)
 	case json.Number:
-		return "a number"
+		return fmt.Sprintf("the number %.40s", v)
 	case []any:
 		return "a list"
 	case []byte:

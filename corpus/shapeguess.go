@@ -78,9 +78,37 @@ func labelKind(field string, named []naming, first []row) (string, error) {
 	return TypeClassification, nil
 }
 
+// severalTypes says where the first record of each type stands, if several fit because
+// there are records of several types, each of one.
+func severalTypes(fits []shape, first []row) string {
+	var at []string
+	for _, s := range fits {
+		i := slices.IndexFunc(first, func(r row) bool {
+			return !slices.ContainsFunc(fits, func(other shape) bool { return (other.kind == s.kind) != other.within(r) })
+		})
+		if i < 0 {
+			return ""
+		}
+		at = append(at, fmt.Sprintf("%s at %s", s.kind, first[i].from))
+	}
+	return strings.Join(at, ", ")
+}
+
+// within says whether a row has the fields that the shape cannot do without.
+func (s shape) within(r row) bool {
+	f, _ := formNamed(s.kind) // a shape's is known
+	return !slices.ContainsFunc(f.parts, func(p part) bool {
+		_, ok := lookUp(r.fields, s.fields[p.key])
+		return !ok && !p.optional && p.key != keyRole && p.key != keyContent // these are a message's
+	})
+}
+
 // cannotTell says why there is no guess, and what to write.
 func cannotTell(fits []shape, first []row) error {
 	there := fieldsOf(first)
+	if at := severalTypes(fits, first); at != "" {
+		return fmt.Errorf("records of several types: %s; a data set has one: give each type files of its own, or write the type, and on_bad_row: skip to leave out the others", at)
+	}
 	if len(fits) > 1 {
 		var kinds []string
 		for _, s := range fits {

@@ -28,7 +28,11 @@ func (t *taker) value(key string) any {
 	name := t.fields[key]
 	value, ok := lookUp(t.row.fields, name)
 	if !ok {
-		t.fail("no field %q, which type %s wants; there are %s", name, t.kind, list(fieldsOf([]row{t.row}), name))
+		kind := t.kind
+		if t.guessed {
+			kind += " (guessed)"
+		}
+		t.fail("no field %q, which type %s wants; there are %s", name, kind, list(fieldsOf([]row{t.row}), name))
 	} else if value == nil {
 		t.fail("field %q is null, want %s", name, t.wanted(key))
 	}

@@ -115,7 +115,7 @@ func (m *maker) check(kinds map[string]bool, limit int) error {
 	ends := kinds[TypeText] || kinds[TypePairs] || kinds[TypeAlpaca] || kinds[TypeSeq2Seq]
 	switch least := max(2, m.single.len()+1, m.double.len()+2); {
 	case ends && m.eos < 0:
-		return errors.New("the base model names no end-of-text token: add eos_token to its tokenizer_config.json")
+		return errors.New("the base model names no end-of-text token, in which what it learns to say would end: add eos_token to its tokenizer_config.json; an encoder such as BERT says nothing, and learns classes or numbers")
 	case n < least:
 		return fmt.Errorf("sequence_len %d: want at least %d", n, least)
 	case limit > 0 && n > limit:

@@ -3,6 +3,7 @@ package corpus
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"carillon/shard"
 )
@@ -48,6 +49,9 @@ func (m *maker) conversation(x Example) (made, error) {
 	tokens, learnt, err := m.chat.encode(m.tok, x.Messages, m.spec.MaskHistory)
 	if err != nil {
 		return m.spoilt(x, err)
+	}
+	if !slices.Contains(learnt, true) {
+		return m.spoilt(x, fmt.Errorf("nothing to learn: chat template %s writes nothing that the assistant says", m.chat.name))
 	}
 	labels := append([]int32(nil), tokens...)
 	for i := range labels {

@@ -50,7 +50,7 @@ func TestConversations(t *testing.T) {
 		{"cut", job.Spec{SequenceLen: whole(long) - 8, ExcessLengthStrategy: "truncate"}, long, "one<|im_end|>", Report{Truncated: 1}},
 		{"cut to nothing", job.Spec{SequenceLen: whole(long) - 8, ExcessLengthStrategy: "truncate", MaskHistory: true}, long, "", Report{Dropped: 1}},
 		{"too long", job.Spec{SequenceLen: whole(long) - 1}, long, "", Report{Dropped: 1}},
-		{"nobody answers", job.Spec{SequenceLen: 200, OnBadRow: "skip"}, talk("a"), "", Report{Unusable: 1, FirstUnusable: "x.jsonl:7: nothing to learn: no token of it is learnt"}},
+		{"nobody answers", job.Spec{SequenceLen: 200, OnBadRow: "skip"}, talk("a"), "", Report{Unusable: 1, FirstUnusable: "x.jsonl:7: nothing to learn: chat template chatml writes nothing that the assistant says"}},
 		{"refused", job.Spec{SequenceLen: 200, OnBadRow: "skip", ChatTemplate: strict},
 			Example{Kind: TypeMessages, From: "x.jsonl:7", Messages: []Message{{"user", "a"}, {"user", "b"}, {"assistant", "c"}}}, "", Report{Unusable: 1, FirstUnusable: "two users"}},
 	} {
