@@ -25,6 +25,7 @@ type gatherer struct {
 
 func newGatherer(spec job.Spec, report Report) *gatherer {
 	report.Task, report.Method, report.Balance, report.SequenceLen = spec.TaskType, spec.Method, spec.Balance, spec.SequenceLen
+	report.MaxTargetLength = spec.MaxTargetLength
 	for _, name := range spec.Labels {
 		report.Labels = append(report.Labels, LabelCount{Name: name})
 	}

@@ -17,6 +17,7 @@ type Report struct {
 
 	Task, Method, Balance string // task_type, method and balance of the recipe
 	SequenceLen           int
+	MaxTargetLength       int // max_target_length; 0 but where targets stand apart
 
 	Train, HeldOut   int // rows that go into the shard: examples, or packs of them
 	Examples         int // training examples in the rows; more than Train if they are packed
@@ -27,8 +28,8 @@ type Report struct {
 	P50, P95         int    // lengths that 50 and 95 of 100 training examples do not exceed, in tokens
 	Longest          int    // tokens of the longest training example
 	LongestTarget    int    // tokens of the longest target kept, where targets stand apart
-	Dropped          int    // examples longer than sequence_len, left out
-	Truncated        int    // examples longer than sequence_len, cut
+	Dropped          int    // examples longer than sequence_len or max_target_length, left out
+	Truncated        int    // the same, cut
 	LongestLeftOut   int    // tokens of the longest example that was dropped or cut
 	Unusable         int    // examples that have nothing to learn, or that the chat template refuses, left out
 	FirstUnusable    string // what was wrong with the first of them
@@ -132,11 +133,27 @@ func (r Report) heldOut() string {
 	return counted(r.HeldOutExamples, "example") + tokens(r.HeldOutTokens)
 }
 
-// losses says where all examples have gone, where none is left.
+// losses says where all examples have gone, where none is left, and what to do.
 func (r Report) losses() string {
-	text := fmt.Sprintf("%d held out, %d longer than sequence_len %d, %d unusable", r.HeldOutExamples, r.Dropped, r.SequenceLen, r.Unusable)
-	if r.Unusable > 0 {
-		text += ", the first: " + r.FirstUnusable
+	parts := []string{counted(r.HeldOutExamples, "example") + " held out"}
+	add := func(n int, format string, args ...any) {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d ", n)+fmt.Sprintf(format, args...))
+		}
+	}
+	if r.OverlapLeft {
+		add(r.Overlap, "left out by remove_overlap, since their input is held out too")
+	}
+	add(r.Dropped, "longer than %s, so that nothing to learn would be left: the longest has %d tokens; want a larger length", r.limits(), r.LongestLeftOut)
+	add(r.Unusable, "unusable, the first: %s", r.FirstUnusable)
+	return strings.Join(parts, ", ")
+}
+
+// limits are the lengths that bound an example.
+func (r Report) limits() string {
+	text := fmt.Sprintf("sequence_len %d", r.SequenceLen)
+	if r.MaxTargetLength > 0 {
+		text += fmt.Sprintf(" or max_target_length %d", r.MaxTargetLength)
 	}
 	return text
 }
@@ -164,7 +181,7 @@ func (r Report) tooLong() string {
 	if r.Dropped+r.Truncated == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s left out, %d cut to sequence_len %d; the longest had %d tokens", counted(r.Dropped, "example"), r.Truncated, r.SequenceLen, r.LongestLeftOut)
+	return fmt.Sprintf("%s left out, %d cut to %s; the longest had %d tokens", counted(r.Dropped, "example"), r.Truncated, r.limits(), r.LongestLeftOut)
 }
 
 func (r Report) rows() string {

@@ -49,8 +49,9 @@ warning   nothing is held out, so that overfitting will not be seen: set val_set
 	if got := r.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	r.Task, r.Learnt, r.LongestTarget = job.Seq2SeqLM, 7, 3
-	if got := r.String(); !strings.Contains(got, "15 tokens, targets of 7 tokens, the longest 3;") {
+	r.Task, r.Learnt, r.LongestTarget, r.MaxTargetLength, r.Truncated = job.Seq2SeqLM, 7, 3, 3, 5
+	if got := r.String(); !strings.Contains(got, "15 tokens, targets of 7 tokens, the longest 3;") || !strings.Contains(got, "5 cut to sequence_len 8 or max_target_length 3") ||
+		!strings.Contains(got, "are longer than sequence_len 8 or max_target_length 3: raise it") {
 		t.Errorf("got\n%s", got)
 	}
 	r.Task, r.Least, r.Most, r.Sum = job.Regression, -1, 4, 10

@@ -49,7 +49,7 @@ func (r *Reading) rows(ctx context.Context, spec job.Spec, tok *tokenizer.Tokeni
 	}
 	rows, report := c.finish()
 	if report.Train == 0 {
-		return nil, report, fmt.Errorf("%w: %d examples read, %s", ErrEmpty, len(r.examples), report.losses())
+		return nil, report, fmt.Errorf("%w: %s", ErrEmpty, report.losses())
 	}
 	return rows, report, nil
 }

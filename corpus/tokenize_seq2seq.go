@@ -8,7 +8,7 @@ import "cmp"
 func (m *maker) translated(x Example) (made, error) {
 	source := m.tok.Encode(m.spec.SourcePrefix+x.Prompt, nil)
 	target := m.tok.Encode(x.Completion, nil)
-	d := made{full: len(source) + m.single.len()}
+	d := made{full: max(len(source)+m.single.len(), len(target)+m.answer().len())}
 	d.HeldOut = x.HeldOut
 	var err error
 	if d.Tokens, d.fate, err = m.within(x, source, m.single, m.spec.SequenceLen, "sequence_len"); d.fate == tooLong {

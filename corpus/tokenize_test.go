@@ -156,8 +156,8 @@ func TestTokenizeRefuses(t *testing.T) {
 		{bytewise(t, end), one, job.Spec{SequenceLen: 300}, 256, "sequence_len 300 exceeds the 256"},
 		{bytewise(t, end), one, job.Spec{SequenceLen: 4, ExcessLengthStrategy: "error"}, 0, "x.jsonl:7: 8 tokens, more than sequence_len 4"},
 		{bytewise(t, end), one, job.Spec{SequenceLen: 4, ExcessLengthStrategy: "wrap"}, 0, `excess_length_strategy "wrap"`},
-		{bytewise(t, end), one, job.Spec{SequenceLen: 4}, 0, "1 longer than sequence_len 4"},
-		{bytewise(t, end), apart(text("abcd")), job.Spec{SequenceLen: 4}, 0, "1 examples read, 1 held out"},
+		{bytewise(t, end), one, job.Spec{SequenceLen: 4}, 0, "no training example is left: 0 examples held out, 1 longer than sequence_len 4, so that nothing to learn would be left: the longest has 8 tokens"},
+		{bytewise(t, end), apart(text("abcd")), job.Spec{SequenceLen: 4}, 0, "no training example is left: 1 example held out"},
 		{bytewise(t, end), completion("", ""), job.Spec{SequenceLen: 4}, 0, "x.jsonl:7: nothing to learn"},
 		{bytewise(t, end), completion("", ""), job.Spec{SequenceLen: 4, OnBadRow: "skip"}, 0, "1 unusable"},
 	} {
@@ -169,6 +169,10 @@ func TestTokenizeRefuses(t *testing.T) {
 		if _, _, err := r.Tokenize(t.Context(), spec, tt.tok, tt.limit, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("err = %v; want %q", err, tt.want)
 		}
+	}
+	r := &Reading{examples: []Example{apart(one)}, report: Report{Overlap: 3, OverlapLeft: true}}
+	if _, _, err := r.Tokenize(t.Context(), job.Spec{SequenceLen: 16}, bytewise(t, end), 0, nil); err == nil || !strings.Contains(err.Error(), "1 example held out, 3 left out by remove_overlap") {
+		t.Errorf("err = %v; want one that counts what was removed", err)
 	}
 	if _, _, err := tokenize(t, bytewise(t, end), job.Spec{SequenceLen: 4}); !errors.Is(err, ErrEmpty) {
 		t.Errorf("err = %v; want ErrEmpty", err)

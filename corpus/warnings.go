@@ -27,8 +27,8 @@ func (r Report) Warnings() []string {
 	warn(r.EmptyCompletions > 0, "%s without a word: the model learns to say nothing", counted(r.EmptyCompletions, "completion"))
 	warn(r.HeldOut == 0, "nothing is held out, so that overfitting will not be seen: set val_set_size or test_datasets")
 	tooLong, all := r.Dropped+r.Truncated, r.Examples+r.HeldOutExamples+r.Dropped
-	warn(20*tooLong > all, "%s of the examples are longer than sequence_len %d: raise it, or choose what becomes of them with excess_length_strategy",
-		percent(tooLong, all), r.SequenceLen)
+	warn(20*tooLong > all, "%s of the examples are longer than %s: raise it, or choose what becomes of them with excess_length_strategy",
+		percent(tooLong, all), r.limits())
 	warn(r.Fill() < 0.5, "more than half of what is computed is padding: %s", r.lessPadding())
 	return out
 }
