@@ -144,7 +144,7 @@ func (r Report) losses() string {
 	if r.OverlapLeft {
 		add(r.Overlap, "left out by remove_overlap, since their input is held out too")
 	}
-	add(r.Dropped, "longer than %s, so that nothing to learn would be left: the longest has %d tokens; want a larger length", r.limits(), r.LongestLeftOut)
+	add(r.Dropped, "longer than %s (the longest has %d tokens), which has to be larger", r.limits(), r.LongestLeftOut)
 	add(r.Unusable, "unusable, the first: %s", r.FirstUnusable)
 	return strings.Join(parts, ", ")
 }

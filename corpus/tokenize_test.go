@@ -156,7 +156,7 @@ func TestTokenizeRefuses(t *testing.T) {
 		{bytewise(t, end), one, job.Spec{SequenceLen: 300}, 256, "sequence_len 300 exceeds the 256"},
 		{bytewise(t, end), one, job.Spec{SequenceLen: 4, ExcessLengthStrategy: "error"}, 0, "x.jsonl:7: 8 tokens, more than sequence_len 4"},
 		{bytewise(t, end), one, job.Spec{SequenceLen: 4, ExcessLengthStrategy: "wrap"}, 0, `excess_length_strategy "wrap"`},
-		{bytewise(t, end), one, job.Spec{SequenceLen: 4}, 0, "no training example is left: 0 examples held out, 1 longer than sequence_len 4, so that nothing to learn would be left: the longest has 8 tokens"},
+		{bytewise(t, end), one, job.Spec{SequenceLen: 4}, 0, "no training example is left: 0 examples held out, 1 longer than sequence_len 4 (the longest has 8 tokens), which has to be larger"},
 		{bytewise(t, end), apart(text("abcd")), job.Spec{SequenceLen: 4}, 0, "no training example is left: 1 example held out"},
 		{bytewise(t, end), completion("", ""), job.Spec{SequenceLen: 4}, 0, "x.jsonl:7: nothing to learn"},
 		{bytewise(t, end), completion("", ""), job.Spec{SequenceLen: 4, OnBadRow: "skip"}, 0, "1 unusable"},

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -185,10 +186,33 @@ func TestAClassifierGoesOnWithNoText(t *testing.T) {
 	}
 }
 
+func TestAConfigurationTellsForWhichTasksItIs(t *testing.T) {
+	two := []string{"a", "b"}
+	for _, tt := range []struct{ dir, task, want string }{
+		{"testdata/gpt2", job.CausalLM, ""},
+		{"testdata/gpt2", job.SeqCls, ""},
+		{"testdata/gpt2", job.Seq2SeqLM, "base model testdata/gpt2: task_type seq2seq_lm needs a model with an encoder and a decoder"},
+		{withConfig(t, "testdata/gpt2", `{"model_type": "another"}`), job.Seq2SeqLM, ""},
+		{"testdata/none", job.CausalLM, "base model testdata/none: open"},
+	} {
+		err := Suits(job.Spec{BaseModel: tt.dir, TaskType: tt.task, Labels: two})
+		if got := fmt.Sprint(err); (tt.want == "") != (err == nil) || !strings.HasPrefix(got, tt.want) && tt.want != "" {
+			t.Errorf("%s, %s: err = %v; want %q", tt.dir, tt.task, err, tt.want)
+		}
+	}
+}
+
 func TestWhatReadsAndWritesApartSaysSo(t *testing.T) {
 	for config, want := range map[string]bool{"{}": false, `{"is_encoder_decoder": true}`: true, `{"is_encoder_decoder": false}`: false} {
 		if got, err := EncoderDecoder(withConfig(t, "testdata/gpt2", config)); err != nil || got != want {
 			t.Errorf("%s: %v, %v", config, got, err)
+		}
+	}
+	for config, want := range map[string]string{
+		"[]": "config.json: a JSON array, want an object", `{"is_encoder_decoder": "yes"}`: "config.json: is_encoder_decoder is a JSON string, want true or false",
+	} {
+		if _, err := EncoderDecoder(withConfig(t, "testdata/gpt2", config)); err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: err = %v; want %q", config, err, want)
 		}
 	}
 	for _, dir := range []string{withConfig(t, "testdata/gpt2", "["), t.TempDir()} {

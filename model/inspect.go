@@ -35,9 +35,24 @@ func EncoderDecoder(dir string) (bool, error) {
 		Is bool `json:"is_encoder_decoder"`
 	}
 	if err := json.Unmarshal(data, &config); err != nil {
-		return false, fmt.Errorf("base model %s: config.json: %w", dir, err)
+		return false, fmt.Errorf("base model %s: %w", dir, configError(err))
 	}
 	return config.Is, nil
+}
+
+// Suits returns an error if a resolved spec's task is none for its base model, by
+// config.json alone. A model of a kind that is not known may be for any.
+func Suits(spec job.Spec) error {
+	data, err := os.ReadFile(filepath.Join(spec.BaseModel, "config.json"))
+	if err == nil {
+		if _, arch, unknown := parseConfig(data); unknown == nil {
+			_, err = taskOf(spec, arch)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("base model %s: %w", spec.BaseModel, err)
+	}
+	return nil
 }
 
 // Inspect reads the facts of a spec's base model and method, and makes sure that

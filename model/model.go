@@ -105,7 +105,7 @@ func open(be compute.Backend, dir string, opts Options) (*Model, error) {
 	}
 	m := &Model{compute: be, dir: dir, options: opts, buffers: map[place]compute.Buffer{}}
 	if m.config.Type, m.arch, err = parseConfig(data); err != nil {
-		return nil, fmt.Errorf("config.json: %w", err)
+		return nil, configError(err)
 	}
 	p, err := partsOf(be, m.arch)
 	if err != nil {

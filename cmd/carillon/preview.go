@@ -71,6 +71,9 @@ func (f previewFlags) run(cmd *cobra.Command, recipe string) error {
 	if spec, err = data.Resolve(spec, encoderDecoder); err != nil {
 		return fmt.Errorf("%s: %w", recipe, err)
 	}
+	if err := model.Suits(spec); err != nil {
+		return err
+	}
 	rows, report, err := data.Preview(cmd.Context(), spec, tok, limit, f.n)
 	if err != nil {
 		return err
@@ -111,7 +114,7 @@ func openBase(dir string) (tok *tokenizer.Tokenizer, limit int, encoderDecoder b
 		return nil, 0, false, err
 	}
 	if err := json.Unmarshal(data, &c); err != nil {
-		return nil, 0, false, fmt.Errorf("%s: %w", path, err)
+		return nil, 0, false, model.ConfigError(path, err)
 	}
 	if tok, err = tokenizer.Open(dir); err != nil {
 		return nil, 0, false, err
