@@ -68,7 +68,12 @@ func readConfig(dir string) (*config, error) {
 		return nil, err
 	}
 	c.class = c.findClass()
-	c.chat, err = c.tokens.template(filepath.Join(dir, "chat_template.jinja"))
+	for _, n := range c.named {
+		if err := n.check(); err != nil {
+			return nil, err
+		}
+	}
+	c.chat, err = c.tokens.template(dir)
 	return c, err
 }
 
@@ -83,8 +88,8 @@ func (c *config) findClass() string {
 
 // template returns the chat template: that of a file of its own, or the string
 // in tokenizer_config.json, or of a list there the one named "default".
-func (c *tokenizerConfig) template(path string) (string, error) {
-	data, err := os.ReadFile(path)
+func (c *tokenizerConfig) template(dir string) (string, error) {
+	data, err := os.ReadFile(filepath.Join(dir, "chat_template.jinja"))
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return string(data), err
 	}
@@ -94,7 +99,7 @@ func (c *tokenizerConfig) template(path string) (string, error) {
 	}
 	var list []struct{ Name, Template string }
 	if json.Unmarshal(c.Chat, &list) != nil {
-		return "", fmt.Errorf("%s: chat_template: want a string, or a list of {\"name\": …, \"template\": …}", path)
+		return "", fmt.Errorf("%s: chat_template: want a string, or a list of {\"name\": …, \"template\": …}", filepath.Join(dir, "tokenizer_config.json"))
 	}
 	for _, entry := range list {
 		if entry.Name == "default" {
@@ -174,6 +179,16 @@ func (c *config) addNamed(f *file) error {
 				a.ID, a.Special = id, true
 				f.AddedTokens = append(f.AddedTokens, a)
 			}
+		}
+	}
+	return nil
+}
+
+// check returns an error for a special token that is named in no known way.
+func (n named) check() error {
+	for _, role := range roles {
+		if raw := n.roles[role]; len(raw) > 0 && string(raw) != "null" && string(raw) != `""` && tokenText(raw) == "" {
+			return fmt.Errorf("%s: %s %.80s: want a string, null or {\"content\": …}", n.path, role, raw)
 		}
 	}
 	return nil

@@ -45,11 +45,11 @@ func TestTheConfigurationChangesTheFile(t *testing.T) {
 			"the The", "[CLS] the [UNK] [SEP]"},
 		{"BERT lowers capitals by itself", "bert-uncased", `"lowercase": true`, `"lowercase": false`, map[string]string{"tokenizer_config.json": `{"tokenizer_class":"BertTokenizerFast"}`},
 			"the The", "[CLS] the the [SEP]"},
-		{"a prefix space", "qwen2", `"pre_tokenizer": {`, `"pre_tokenizer": {"type":"ByteLevel","add_prefix_space":false}, "x": {`, map[string]string{"tokenizer_config.json": `{"add_prefix_space":true}`},
+		{"a prefix space", "qwen2", `"pre_tokenizer": {`, `"pre_tokenizer": {"type":"ByteLevel","add_prefix_space":false}, "padding": {`, map[string]string{"tokenizer_config.json": `{"add_prefix_space":true}`},
 			"a", "Ġa"},
-		{"no prefix space unless it says so", "qwen2", `"pre_tokenizer": {`, `"pre_tokenizer": {"type":"ByteLevel","add_prefix_space":true}, "x": {`, map[string]string{"tokenizer_config.json": `{}`},
+		{"no prefix space unless it says so", "qwen2", `"pre_tokenizer": {`, `"pre_tokenizer": {"type":"ByteLevel","add_prefix_space":true}, "padding": {`, map[string]string{"tokenizer_config.json": `{}`},
 			"a", "a"},
-		{"the file's prefix space without a configuration", "qwen2", `"pre_tokenizer": {`, `"pre_tokenizer": {"type":"ByteLevel","add_prefix_space":true}, "x": {`, nil,
+		{"the file's prefix space without a configuration", "qwen2", `"pre_tokenizer": {`, `"pre_tokenizer": {"type":"ByteLevel","add_prefix_space":true}, "padding": {`, nil,
 			"a", "Ġa"},
 		{"another added token", "qwen2", "", "", map[string]string{"tokenizer_config.json": `{"added_tokens_decoder":{"2005":{"content":"<x>","special":true}}}`},
 			"a<x>", "a <x>"},
@@ -80,13 +80,27 @@ func TestTheConfigurationIsRefused(t *testing.T) {
 		{"qwen2", "tokenizer_config.json", `{"added_tokens_decoder":{"7":{"content":"<think>"}}}`, `"<think>" has id 7, in tokenizer.json 2003`},
 		{"qwen2", "tokenizer_config.json", `{"added_tokens_decoder":{"2003":{"content":"<y>"}}}`, `share id 2003`},
 		{"qwen2", "tokenizer_config.json", `{"pad_token":"<pad>"}`, `pad_token "<pad>" is no token of tokenizer.json`},
-		{"qwen2", "tokenizer_config.json", `{"chat_template":7}`, `chat_template: want a string`},
-		{"qwen2", "tokenizer_config.json", `[]`, "tokenizer_config.json"},
+		{"qwen2", "tokenizer_config.json", `{"chat_template":7}`, `tokenizer_config.json: chat_template: want a string`},
+		{"qwen2", "tokenizer_config.json", `[]`, "tokenizer_config.json: a JSON array, want an object"},
+		{"qwen2", "tokenizer_config.json", `{"eos_token":5}`, `tokenizer_config.json: eos_token 5: want a string, null or {"content": …}`},
+		{"qwen2", "special_tokens_map.json", `{"pad_token":{"id":5}}`, `special_tokens_map.json: pad_token {"id":5}: want a string, null or {"content": …}`},
 		{"qwen2", "special_tokens_map.json", `{"cls_token":{"content":"<cls>"}}`, `special_tokens_map.json: cls_token "<cls>" is no token`},
 		{"qwen2", "config.json", `{"bos_token_id":9999}`, "config.json: bos_token_id 9999: want an id of the vocabulary, 0 to 2004"},
 	} {
 		if _, err := openChanged(t, tt.fixture, "", "", map[string]string{tt.name: tt.content}); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: err = %v; want %q", tt.content, err, tt.want)
+		}
+	}
+}
+
+func TestADirectoryWithoutATokenizer(t *testing.T) {
+	empty, none := t.TempDir(), filepath.Join(t.TempDir(), "none")
+	for dir, want := range map[string]string{
+		empty: "open tokenizer: " + empty + " has no tokenizer.json, tokenizer.model or spiece.model",
+		none:  "open tokenizer: stat " + none + ": no such file or directory",
+	} {
+		if _, err := Open(dir); err == nil || err.Error() != want {
+			t.Errorf("err = %v; want %s", err, want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 )
 
@@ -58,6 +60,11 @@ func find(dir string) (path string, data []byte, names map[string]string, err er
 			return other, data, names, err
 		}
 	}
+	if _, missing := os.Stat(dir); missing != nil {
+		err = missing
+	} else if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%s has no %s, %s", dir, FileName, strings.Join(sentencePieceNames, " or "))
+	}
 	return path, nil, nil, fmt.Errorf("open tokenizer: %w", err)
 }
 
@@ -78,7 +85,7 @@ func Parse(data []byte) (*Tokenizer, error) {
 
 func parseFile(data []byte) (*file, error) {
 	f := new(file)
-	if err := unmarshal(data, f); err != nil {
+	if err := unmarshalAll(data, f); err != nil {
 		return nil, err
 	}
 	if m := f.Model; m != nil {
@@ -87,14 +94,17 @@ func parseFile(data []byte) (*file, error) {
 	return f, nil
 }
 
-// file is a tokenizer.json, as far as it is read.
+// file is a tokenizer.json.
 type file struct {
-	AddedTokens   []fileAdded `json:"added_tokens"`
-	Normalizer    *part       `json:"normalizer"`
-	PreTokenizer  *part       `json:"pre_tokenizer"`
-	PostProcessor *part       `json:"post_processor"`
-	Decoder       *part       `json:"decoder"`
-	Model         *fileModel  `json:"model"`
+	Version       json.RawMessage `json:"version"`
+	Truncation    json.RawMessage `json:"truncation"` // not read: lengths are the recipe's
+	Padding       json.RawMessage `json:"padding"`    // the same
+	AddedTokens   []fileAdded     `json:"added_tokens"`
+	Normalizer    *part           `json:"normalizer"`
+	PreTokenizer  *part           `json:"pre_tokenizer"`
+	PostProcessor *part           `json:"post_processor"`
+	Decoder       *part           `json:"decoder"`
+	Model         *fileModel      `json:"model"`
 }
 
 type fileAdded struct {
@@ -128,6 +138,22 @@ func (m *fileMerge) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// unmarshalAll is unmarshal, with an error for a key that nothing here reads.
+func unmarshalAll(data []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	err := d.Decode(v)
+	if err != nil {
+		if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+			return fmt.Errorf("option %s is not supported", name)
+		}
+	}
+	if err != nil || len(bytes.TrimSpace(data[d.InputOffset():])) > 0 {
+		return unmarshal(data, v) // which says where
+	}
+	return nil
+}
+
 // unmarshal is json.Unmarshal with errors that say where.
 func unmarshal(data []byte, v any) error {
 	err := json.Unmarshal(data, v)
@@ -139,8 +165,25 @@ func unmarshal(data []byte, v any) error {
 			return fmt.Errorf("ends after %d bytes in the middle of its JSON: cut short", len(data))
 		}
 		return fmt.Errorf("byte %d: %w", syntax.Offset, err)
+	case errors.As(err, &kind) && kind.Field == "":
+		return fmt.Errorf("a JSON %s, want an object", kind.Value)
 	case errors.As(err, &kind):
-		return fmt.Errorf("byte %d: field %q is a JSON %s, want %v", kind.Offset, kind.Field, kind.Value, kind.Type)
+		return fmt.Errorf("byte %d: field %q is a JSON %s, want %s", kind.Offset, kind.Field, kind.Value, inWords(kind.Type))
 	}
 	return err
+}
+
+// inWords is a type of Go as a user of JSON knows it.
+func inWords(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "a string"
+	case reflect.Int:
+		return "a whole number"
+	case reflect.Slice:
+		return "a list"
+	}
+	return "an object"
 }

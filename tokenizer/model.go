@@ -96,7 +96,7 @@ func (p *filePiece) UnmarshalJSON(data []byte) error {
 func within(field string, err error) error {
 	var kind *json.UnmarshalTypeError
 	if errors.As(err, &kind) {
-		return fmt.Errorf("field %q is a JSON %s, want %v", field, kind.Value, kind.Type)
+		return fmt.Errorf("field %q is a JSON %s, want %s", field, kind.Value, inWords(kind.Type))
 	}
 	return err
 }

@@ -69,7 +69,7 @@ func (p *part) read(into any) error {
 func optionError(err error) error {
 	var kind *json.UnmarshalTypeError
 	if errors.As(err, &kind) {
-		return fmt.Errorf("option %q is a JSON %s, want %v", kind.Field, kind.Value, kind.Type)
+		return fmt.Errorf("option %q is a JSON %s, want %s", kind.Field, kind.Value, inWords(kind.Type))
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
 		return fmt.Errorf("option %s is not supported", name)

@@ -228,5 +228,5 @@ func spValue(number protowire.Number, kind protowire.Type, data []byte) (f spFie
 }
 
 func broken(at, n int) error {
-	return fmt.Errorf("byte %d: %w", at, protowire.ParseError(n))
+	return fmt.Errorf("byte %d: %w: cut short, or no SentencePiece model", at, protowire.ParseError(n))
 }
