@@ -27,7 +27,7 @@ func Split(examples []Example, size float64, seed uint64) error {
 		want = int(math.Ceil(size * float64(len(examples))))
 	}
 	if size < 0 || math.IsNaN(size) || want >= len(examples) {
-		return fmt.Errorf("val_set_size %v of %d examples: want a share below 1 or a number of examples, with some left to train on", size, len(examples))
+		return fmt.Errorf("val_set_size %v of %s: want a share below 1 or a number of examples, with some left to train on", size, counted(len(examples), "example"))
 	}
 	members, left := map[string][]int{}, map[string]int{}
 	for i, x := range examples {

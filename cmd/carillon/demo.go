@@ -53,8 +53,8 @@ func demoCommand() *cobra.Command {
 	var f demoFlags
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show the whole of it on this machine, in three minutes",
-		Long: `Show the whole of it on this machine, in three minutes on two cores.
+		Short: "Shows the whole of it on this machine, in three minutes",
+		Long: `Shows the whole of it on this machine, in three minutes on two cores.
 
 A LoRA adapter learns to write the first sentence of a doc comment for a Go
 declaration, on what every Go installation holds. Three node processes train it and

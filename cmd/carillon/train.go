@@ -30,8 +30,8 @@ func trainCommand() *cobra.Command {
 	var f trainFlags
 	cmd := &cobra.Command{
 		Use:   "train RECIPE",
-		Short: "Train what a recipe describes, on this machine",
-		Long: `Train what a recipe describes, on this machine: coordinators and nodes as processes
+		Short: "Trains what a recipe describes, on this machine",
+		Long: `Trains what a recipe describes, on this machine: coordinators and nodes as processes
 of their own, which talk as they would on many machines, and a folder as the object
 store. Checkpoints, logs, metrics.jsonl and the adapter (a PEFT directory), or the
 model, are in the output directory.
