@@ -6,11 +6,6 @@ import "strings"
 // same table.
 type xlaFlag struct{ name, value, reason string }
 
-// cpuFlags are those of XLA's CPU plugin.
-var cpuFlags = []xlaFlag{
-	{"xla_cpu_use_xnnpack", "false", "XNNPACK keeps the right side of a product by its address, and goes on with it when other numbers have come to stand there: weights of an earlier step"},
-}
-
 // cudaFlags make a GPU give the same bits in every run and process. XLA ends a process
 // whose XLA_FLAGS has a word that it does not know, which the trial turns into a reason.
 //

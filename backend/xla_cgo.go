@@ -11,6 +11,11 @@ import (
 	"github.com/gomlx/go-xla/installer"
 )
 
+// cpuFlags are those of XLA's CPU plugin.
+var cpuFlags = []xlaFlag{
+	{"xla_cpu_use_xnnpack", "false", "XNNPACK keeps the right side of a product by its address, and goes on with it when other numbers have come to stand there: weights of an earlier step"},
+}
+
 // openCPU opens XLA's CPU plugin, which it installs first if need be.
 func openCPU(ctx context.Context, o Options) (*Backend, error) {
 	path, err := Install(ctx, o)
