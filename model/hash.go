@@ -20,10 +20,11 @@ var identityFiles = []string{
 	"tokenizer_config.json", "vocab.json", "vocab.txt",
 }
 
-// hashDir returns SHA-256 over lines "name sha256\n" of the directory's
-// configuration, tokenizer files and weights, sorted by name. With random weights
-// the last line names their seed instead.
-func hashDir(dir string, opts Options) (sum [sha256.Size]byte, err error) {
+// HashDir returns the base hash of a model directory: SHA-256 over lines
+// "name sha256\n" of its configuration, tokenizer files and weights, sorted by name.
+// With random weights the last line names their seed instead. What is not there is
+// left out.
+func HashDir(dir string, opts Options) (sum [sha256.Size]byte, err error) {
 	names := slices.Clone(identityFiles)
 	if !opts.ReinitWeights {
 		weights, err := fs.Glob(os.DirFS(dir), "*.safetensors*")

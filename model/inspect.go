@@ -84,7 +84,7 @@ func inspect(ctx context.Context, spec job.Spec) (f Facts, err error) {
 	if err := f.declare(m, spec); err != nil {
 		return f, err
 	}
-	f.Hash, err = hashDir(spec.BaseModel, opts)
+	f.Hash, err = HashDir(spec.BaseModel, opts)
 	return f, err
 }
 

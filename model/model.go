@@ -93,7 +93,7 @@ func load(be compute.Backend, dir string, opts Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.hash, err = hashDir(dir, opts)
+	m.hash, err = HashDir(dir, opts)
 	return m, err
 }
 
