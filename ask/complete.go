@@ -29,8 +29,8 @@ func (a *Asker) Write(ctx context.Context, prompts []string, w Writing) ([]strin
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if task := a.session.Task(); task != job.CausalLM {
-		return nil, fmt.Errorf("the model of %s is for task_type %s and does not go on with a text", a.base, task)
+	if task := a.session().Task(); task != job.CausalLM {
+		return nil, fmt.Errorf("the model of %s is for task_type %s and does not go on with a text", a.dir, task)
 	}
 	ids := make([][]int32, len(prompts))
 	for i, p := range prompts {
@@ -47,7 +47,11 @@ func (a *Asker) Write(ctx context.Context, prompts []string, w Writing) ([]strin
 			return ended
 		}
 	}
-	added, err := a.session.Write(ids, writing)
+	session, err := a.seated()
+	if err != nil {
+		return nil, err
+	}
+	added, err := session.Write(ids, writing)
 	if err != nil {
 		return nil, err
 	}

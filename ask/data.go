@@ -35,7 +35,7 @@ func (a *Asker) Data(ctx context.Context, r *corpus.Reading, spec job.Spec, prog
 	}
 	defer os.RemoveAll(dir) // an open set is mapped, and needs no name
 	path := filepath.Join(dir, "data.shard")
-	m := corpus.Model{Tokenizer: a.tok, Vocab: a.Config().Vocab, Context: a.session.Context()}
+	m := corpus.Model{Tokenizer: a.tok, Vocab: a.Config().Vocab, Context: a.session().Context()}
 	if _, _, err := r.Build(ctx, path, spec, m, progress); err != nil {
 		return nil, err
 	}

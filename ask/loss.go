@@ -46,8 +46,11 @@ func (a *Asker) HeldOut(ctx context.Context, set *shard.Set, plan shard.Plan, pr
 	if err := a.fits(set, plan); err != nil {
 		return Loss{}, err
 	}
+	if _, err := a.seated(); err != nil {
+		return Loss{}, err
+	}
 	var (
-		loss  = Loss{Task: a.session.Task()}
+		loss  = Loss{Task: a.session().Task()}
 		tail  allreduce.Tail
 		batch shard.Batch
 		total = set.EvalBatches(plan)
@@ -77,8 +80,8 @@ func (a *Asker) fits(set *shard.Set, plan shard.Plan) error {
 	if set.Vocab() > a.Config().Vocab {
 		return fmt.Errorf("the data set has a vocabulary of %d, and the model of %d", set.Vocab(), a.Config().Vocab)
 	}
-	if task := set.Info().Task.String(); task != a.session.Task() {
-		return fmt.Errorf("the data set is for task_type %s, and the model is for %s", task, a.session.Task())
+	if task := set.Info().Task.String(); task != a.session().Task() {
+		return fmt.Errorf("the data set is for task_type %s, and the model is for %s", task, a.session().Task())
 	}
 	return set.Check(plan)
 }
@@ -109,7 +112,7 @@ func (a *Asker) addBatch(b *shard.Batch, tail *allreduce.Tail, loss *Loss) error
 
 // examplesIn counts a batch's examples: its rows, or what is packed into them.
 func (a *Asker) examplesIn(b *shard.Batch) (n int64) {
-	if a.session.Task() != job.CausalLM {
+	if a.session().Task() != job.CausalLM {
 		return int64(b.Real)
 	}
 	for row := range slices.Chunk(b.Mask, b.Len) {
@@ -120,11 +123,11 @@ func (a *Asker) examplesIn(b *shard.Batch) (n int64) {
 
 // lossOf runs one batch: its loss, and a classifier's right answers.
 func (a *Asker) lossOf(in model.Input) (sum float32, right int64, err error) {
-	if a.session.Task() != job.SeqCls {
-		sum, err = a.session.Loss(in)
+	if a.session().Task() != job.SeqCls {
+		sum, err = a.session().Loss(in)
 		return sum, 0, err
 	}
-	sum, outputs, err := a.session.Outputs(in)
+	sum, outputs, err := a.session().Outputs(in)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -16,14 +16,18 @@ func (a *Asker) Text(ctx context.Context, text string, length int) (float64, err
 	if len(tokens) < 2 {
 		return 0, errors.New("a text of less than two tokens has no loss")
 	}
-	length = min(length, a.session.Context(), len(tokens))
+	session, err := a.seated()
+	if err != nil {
+		return 0, err
+	}
+	length = min(length, session.Context(), len(tokens))
 	sum, asked := 0.0, 0
 	for from := 0; from+1 < len(tokens); from += length {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
 		row := tokens[from:min(from+length, len(tokens))]
-		loss, err := a.session.Loss(rowOf(row, length))
+		loss, err := session.Loss(rowOf(row, length))
 		if err != nil {
 			return 0, fmt.Errorf("loss on a text: %w", err)
 		}

@@ -12,25 +12,30 @@ import (
 // of the method's tensors, in their shapes, and no others. nil is what the method
 // starts from: the base itself.
 func (a *Asker) SetTrainables(tensors []safetensors.Tensor) error {
-	if tensors == nil {
-		return a.session.Upload(a.session.Initial())
+	var flat []float32
+	if tensors != nil {
+		var err error
+		if flat, err = a.flatten(tensors); err != nil {
+			return err
+		}
 	}
-	flat, err := a.flatten(tensors)
-	if err != nil {
-		return err
+	a.flat = flat
+	if a.seat.holds == a {
+		a.seat.holds = nil
 	}
-	return a.session.Upload(flat)
+	return nil
 }
 
 // flatten lays tensors out in the session's flat order.
 func (a *Asker) flatten(tensors []safetensors.Tensor) ([]float32, error) {
+	session := a.session()
 	given := make(map[string]safetensors.Tensor, len(tensors))
 	for _, t := range tensors {
 		given[t.Name] = t
 	}
-	flat := make([]float32, a.session.Size())
+	flat := make([]float32, session.Size())
 	var wrong []string
-	for _, p := range a.session.Params() {
+	for _, p := range session.Params() {
 		t, ok := given[p.Name]
 		delete(given, p.Name)
 		switch {
@@ -46,7 +51,7 @@ func (a *Asker) flatten(tensors []safetensors.Tensor) ([]float32, error) {
 		wrong = append(wrong, name+" is not of this model")
 	}
 	if wrong != nil {
-		return nil, fmt.Errorf("the tensors do not fit %s: %s", a.base, list(wrong))
+		return nil, fmt.Errorf("the tensors do not fit %s: %s", a.dir, list(wrong))
 	}
 	return flat, nil
 }

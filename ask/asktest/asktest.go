@@ -3,6 +3,7 @@
 package asktest
 
 import (
+	"encoding/json"
 	"fmt"
 	"iter"
 	"os"
@@ -27,11 +28,20 @@ const config = `{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "vo
 "initializer_range": 0.02, "tie_word_embeddings": true, "bos_token_id": 259, "eos_token_id": 259}`
 
 // Base makes dir a GPT-2 of a few thousand parameters with a tokenizer.
-func Base(be *backend.Backend, dir string) error { return Make(be, dir, config, Vocab) }
+func Base(be *backend.Backend, dir string) error { return BaseBy(be, dir, 1) }
+
+// BaseBy is Base with random weights by another seed.
+func BaseBy(be *backend.Backend, dir string, seed uint64) error {
+	return create(be, dir, config, Vocab, seed)
+}
 
 // Make makes dir the model that a config.json describes, with random weights and
 // a tokenizer of vocab tokens.
 func Make(be *backend.Backend, dir, config string, vocab int) error {
+	return create(be, dir, config, vocab, 1)
+}
+
+func create(be *backend.Backend, dir, config string, vocab int, seed uint64) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -45,7 +55,7 @@ func Make(be *backend.Backend, dir, config string, vocab int) error {
 	if err := tok.Write(dir); err != nil {
 		return err
 	}
-	return weights(be, dir)
+	return weights(be, dir, seed)
 }
 
 func text() iter.Seq[string] {
@@ -53,8 +63,8 @@ func text() iter.Seq[string] {
 }
 
 // weights writes the random weights that a recipe with reinit_weights starts from.
-func weights(be *backend.Backend, dir string) error {
-	tensors, err := tensorsOf(be, dir, model.Options{ReinitWeights: true, Seed: 1}, job.Spec{Method: "full", Seed: 1})
+func weights(be *backend.Backend, dir string, seed uint64) error {
+	tensors, err := tensorsOf(be, dir, model.Options{ReinitWeights: true, Seed: seed}, job.Spec{Method: "full", Seed: seed})
 	if err != nil {
 		return err
 	}
@@ -67,7 +77,10 @@ func weights(be *backend.Backend, dir string) error {
 }
 
 // Adapter makes dir a LoRA adapter of the model in base that changes what it says.
-func Adapter(be *backend.Backend, base, dir string) error {
+func Adapter(be *backend.Backend, base, dir string) error { return AdapterBy(be, base, dir, 1) }
+
+// AdapterBy is Adapter with a change so many times as large.
+func AdapterBy(be *backend.Backend, base, dir string, times float32) error {
 	spec := job.Spec{Method: "lora", Seed: 2, LoRA: &job.LoRA{R: 2, LoraAlpha: 64, TargetModules: []string{"c_attn", "c_fc"}, Bias: "none"}}
 	tensors, err := tensorsOf(be, base, model.Options{}, spec)
 	if err != nil {
@@ -76,11 +89,29 @@ func Adapter(be *backend.Backend, base, dir string) error {
 	for _, t := range tensors {
 		if strings.HasSuffix(t.Name, "lora_B.weight") { // zero so far
 			for i := range t.Data {
-				t.Data[i] = float32(i%5-2) / 4
+				t.Data[i] = times * float32(i%5-2) / 4
 			}
 		}
 	}
 	_, err = export.Adapter(dir, export.AdapterInfo{Base: base, Spec: spec, FanInFanOut: true}, tensors)
+	return err
+}
+
+// Untrained makes dir an adapter of the model in base as a spec's method begins.
+func Untrained(be *backend.Backend, base, dir string, spec job.Spec) error {
+	tensors, err := tensorsOf(be, base, model.Options{}, spec)
+	if err != nil {
+		return err
+	}
+	data, err := os.ReadFile(filepath.Join(base, "config.json"))
+	if err != nil {
+		return err
+	}
+	info := export.AdapterInfo{Base: base, Spec: spec, FanInFanOut: true}
+	if err := json.Unmarshal(data, &info.Model); err != nil {
+		return err
+	}
+	_, err = export.Adapter(dir, info, tensors)
 	return err
 }
 

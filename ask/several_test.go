@@ -1,0 +1,98 @@
+package ask_test
+
+import (
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"carillon/ask"
+	"carillon/ask/asktest"
+	"carillon/backend"
+	"carillon/job"
+)
+
+// several makes a base with two LoRA adapters of one kind and one of prefix.
+func several(t *testing.T) (be *backend.Backend, base string, adapters []ask.Adapter) {
+	t.Helper()
+	be, base, first := tiny(t)
+	second, third := filepath.Join(t.TempDir(), "second"), filepath.Join(t.TempDir(), "prefix")
+	prefix := job.Spec{Method: "prefix", Seed: 5, Prefix: &job.Prefix{NumVirtualTokens: 3}}
+	if err := errors.Join(asktest.AdapterBy(be, base, second, -1), asktest.Untrained(be, base, third, prefix)); err != nil {
+		t.Fatal(err)
+	}
+	return be, base, []ask.Adapter{{Name: "first", Dir: first}, {Name: "second", Dir: second}, {Name: "prefix", Dir: third}}
+}
+
+func openSeveral(t *testing.T, be *backend.Backend, base string, adapters []ask.Adapter, spec job.Spec) *ask.Several {
+	t.Helper()
+	s, err := ask.OpenSeveral(t.Context(), be, base, adapters, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// Adapters over one base, asked by turns, say what each says alone, and so does the
+// base.
+func TestSeveralSayWhatEachSaysAlone(t *testing.T) {
+	be, base, adapters := several(t)
+	s := openSeveral(t, be, "", adapters, job.Spec{})
+	prompts := []string{"the bell rings", "in the morning"}
+	seen := map[string]string{}
+	for range 2 {
+		for _, adapter := range append(adapters, ask.Adapter{Name: ask.Base}) {
+			a, err := s.Get(adapter.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := a.Complete(t.Context(), prompts, 6)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := open(t, be, base, adapter.Dir, job.Spec{}).Complete(t.Context(), prompts, 6)
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("%s: %q, %v; alone %q", adapter.Name, got, err, want)
+			}
+			seen[strings.Join(got, "|")] = adapter.Name
+		}
+	}
+	if len(seen) != len(adapters)+1 {
+		t.Errorf("what was said by whom: %v; want four to differ", seen)
+	}
+}
+
+func TestNobodyOfThatName(t *testing.T) {
+	be, base, adapters := several(t)
+	s := openSeveral(t, be, base, adapters[:2], job.Spec{})
+	if _, err := s.Get("frist"); err == nil || !strings.Contains(err.Error(), `no adapter "frist"; there are "base", "first", "second"`) {
+		t.Errorf("a name that nobody has: %v", err)
+	}
+	if a, err := s.Get(""); err != nil || a.Name() != ask.Base {
+		t.Errorf("nobody by name: %v, %v; want the base", a, err)
+	}
+	nameless := openSeveral(t, be, base, append(adapters[:1], ask.Adapter{Dir: adapters[1].Dir}), job.Spec{})
+	if a, err := nameless.Get(""); err != nil || a.Name() != adapters[1].Dir {
+		t.Errorf("nobody by name: %v, %v; want the adapter without a name", a, err)
+	}
+}
+
+// An adapter of a model with other weights is refused, though all its shapes fit.
+func TestAnAdapterOfAnotherBaseIsRefused(t *testing.T) {
+	be, base, adapters := several(t)
+	other, theirs := filepath.Join(t.TempDir(), "other"), filepath.Join(t.TempDir(), "theirs")
+	if err := errors.Join(asktest.BaseBy(be, other, 7), asktest.Adapter(be, other, theirs)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := ask.OpenSeveral(t.Context(), be, base, append(adapters, ask.Adapter{Name: "theirs", Dir: theirs}), job.Spec{})
+	for _, part := range []string{"adapter theirs is for the base model " + other + " with hash ", "and " + base + " has "} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%v; want %q in it", err, part)
+		}
+	}
+	if _, err := ask.Open(t.Context(), be, other, theirs, job.Spec{}); err != nil {
+		t.Errorf("over its own base: %v", err)
+	}
+}
