@@ -52,6 +52,8 @@ type classifier interface {
 
 // translator is an architecture with an encoder and a decoder.
 type translator interface {
+	// Start returns the token that the decoder begins with.
+	Start() int32
 	// Decode returns what the head sees [B, Td, d] of the decoder's inputs ids
 	// (int32 [B, Td]), where memory [B, T, d] is what Hidden gave of s.
 	Decode(p nn.Params, ids, memory *Node, s nn.Sequence) *Node

@@ -49,16 +49,6 @@ var softCases = []refCase{
 	bottlenecks("t5", "adapter-cross", job.Bottleneck{Architecture: "double_seq_bn", CrossAdapter: true}),
 }
 
-// Behind a prompt or a prefix a model goes on as PEFT's does.
-func TestSoftPromptsAreGoneOnFrom(t *testing.T) {
-	for _, c := range []refCase{prompt("gpt2"), prefix("gpt2"), prompt("llama"), prefix("llama")} {
-		t.Run(c.model+"/"+c.name, func(t *testing.T) {
-			s := c.start(t, openModel(t, backendtest.Go(t), c.model), openFixture(t, c.model+"/"+c.name))
-			checkRuns(t, s, openRuns(t, c.model+"/generate-"+c.name))
-		})
-	}
-}
-
 // A text that fits the base alone is refused behind a prompt, before anything is run.
 func TestNoTextIsLongerThanThePromptLeaves(t *testing.T) {
 	for _, c := range []refCase{prompt("gpt2"), prefix("gpt2")} {

@@ -1,143 +1,126 @@
 package model
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+)
 
-// Prompts are continued in batches of at most generateRows, padded on the right
-// to a multiple of generateStep tokens, so that few programs are compiled.
+// Prompts are gone on with in batches of at most generateRows rows, padded on the
+// right to a multiple of generateStep tokens, so that few programs are compiled.
 const (
 	generateRows = 16
 	generateStep = 16
 )
 
-// Writing says how prompts are continued.
+// Writing says how prompts are gone on with.
 type Writing struct {
 	MaxNew int   // the most tokens to add to each
 	Stop   int32 // what ends a text, and is left out; negative: nothing
 	Sampling
+
+	// NumBeams is how many texts are kept for each prompt at a time, those that are
+	// likeliest as a whole; the best of them is returned. 0 or 1: one, to which the
+	// next token is added without looking back.
+	NumBeams int
+	// LengthPenalty: the logarithm of a complete text's probability is divided by
+	// its length to this power, so that longer ones stand a chance. 0: by nothing;
+	// transformers' own value is 1. Of beams only.
+	LengthPenalty float64
+	// EarlyStopping says when beams are enough, in transformers' words: "true" when
+	// NumBeams texts are complete, "false" or "" when none of those that are not
+	// would be better than the worst of them if it ended now, "never" when none can
+	// become better.
+	EarlyStopping string
+
 	// Ended, unless it is nil, says of a prompt's number and what was added to it
 	// whether the text is complete: for what is not one token, such as a word.
 	Ended func(prompt int, added []int32) bool
+	// Token, unless it is nil, is told of every token that is added to a prompt, as
+	// soon as it is certain: with beams when the text is complete. Neither it nor
+	// Ended may call the session.
+	Token func(prompt int, token int32)
 }
+
+// Check returns what is wrong with the settings.
+func (w Writing) Check() error {
+	switch {
+	case w.NumBeams < 0:
+		return fmt.Errorf("num_beams %d: want 1 (none) or more", w.NumBeams)
+	case math.IsNaN(w.LengthPenalty) || math.IsInf(w.LengthPenalty, 0):
+		return fmt.Errorf("length penalty %v: want a number", w.LengthPenalty)
+	case !slices.Contains([]string{"", "true", "false", "never"}, w.EarlyStopping):
+		return fmt.Errorf("early stopping %q: want true, false or never", w.EarlyStopping)
+	case w.NumBeams > 1 && w.Temperature > 0:
+		return fmt.Errorf("temperature %v with %d beams: beams keep the likeliest texts and draw nothing; want temperature 0 or one beam", w.Temperature, w.NumBeams)
+	}
+	return w.Sampling.Check()
+}
+
+// beams is how many texts of a prompt are written at a time.
+func (w Writing) beams() int { return max(1, w.NumBeams) }
 
 // Generate is Write by the likeliest token each time.
 func (s *Session) Generate(prompts [][]int32, maxNew int, stop int32) ([][]int32, error) {
 	return s.Write(prompts, Writing{MaxNew: maxNew, Stop: stop})
 }
 
-// Write continues each prompt until Stop comes or MaxNew tokens have. It returns
-// the new tokens alone. Every token is computed from the whole text before it.
+// Write goes on with each prompt, or where the model has a decoder lets it answer
+// each, until Stop comes or MaxNew tokens have. It returns the new tokens alone.
 func (s *Session) Write(prompts [][]int32, w Writing) ([][]int32, error) {
-	if err := w.Check(); err != nil {
-		return nil, err
+	if err := s.checkWriting(prompts, w); err != nil || w.MaxNew < 1 {
+		return make([][]int32, len(prompts)), err
 	}
-	maxNew := w.MaxNew
-	length := 0
-	for i, prompt := range prompts {
-		if len(prompt) == 0 {
-			return nil, fmt.Errorf("prompt %d is empty", i)
-		}
-		if n := len(prompt) + maxNew; n > s.model.config.Context {
-			return nil, fmt.Errorf("prompt %d has %d tokens; with %d more it is longer than the model's context of %d", i, len(prompt), maxNew, s.model.config.Context)
-		}
-		length = max(length, len(prompt)+maxNew)
+	rows := max(1, min(len(prompts), generateRows/w.beams()))
+	longest := 0
+	for _, p := range prompts {
+		longest = max(longest, len(p))
 	}
-	length = min((length+generateStep-1)/generateStep*generateStep, s.model.config.Context)
 	var all [][]int32
-	for rows, first := min(len(prompts), generateRows), 0; len(prompts) > 0; first += rows {
-		n := min(rows, len(prompts))
-		batch := newDraft(prompts[:n], rows, length)
-		batch.first = first
-		if err := batch.write(s, w); err != nil {
+	for batch := range slices.Chunk(prompts, rows) {
+		d := s.newDraft(batch, rows*w.beams(), longest, w)
+		texts, err := d.write(s.authors(batch, len(all), w), w.beams())
+		if err != nil {
 			return nil, err
 		}
-		all = append(all, batch.texts...)
-		prompts = prompts[n:]
+		all = append(all, texts...)
 	}
 	return all, nil
 }
 
-// draft is a batch of texts that are being continued.
-type draft struct {
-	in    Input
-	first int       // the number of the first row's prompt
-	last  []int32   // position of each row's last token
-	texts [][]int32 // what was added to each prompt
-	done  []bool
-}
-
-// newDraft lays prompts out in a batch; rows beyond them repeat nothing and wait.
-func newDraft(prompts [][]int32, rows, length int) *draft {
-	n := rows * length
-	d := &draft{
-		in:    Input{Rows: rows, Len: length, Tokens: make([]int32, n), Mask: make([]int32, n)},
-		last:  make([]int32, rows),
-		texts: make([][]int32, len(prompts)),
-		done:  make([]bool, len(prompts)),
+// checkWriting refuses what cannot be written, before anything is run.
+func (s *Session) checkWriting(prompts [][]int32, w Writing) error {
+	if err := w.Check(); err != nil {
+		return err
 	}
-	for r, prompt := range prompts {
-		copy(d.in.Tokens[r*length:], prompt)
-		for t := range prompt {
-			d.in.Mask[r*length+t] = 1
-		}
-		d.last[r] = int32(len(prompt) - 1)
+	if !s.task.decodes && !s.model.arch.Causal() {
+		return fmt.Errorf("the model's task is %v: it does not go on with a text", s.task)
 	}
-	return d
-}
-
-// write adds a token to every text that is not done, up to w.MaxNew times.
-func (d *draft) write(s *Session, w Writing) error {
-	for range w.MaxNew {
-		if d.finished() {
-			return nil
+	if w.NumBeams > 1 && s.model.config.Vocab < 2 {
+		return errors.New("beams need a vocabulary of at least two tokens")
+	}
+	if s.task.decodes {
+		if err := checkIDs([]int32{s.start()}, 1, s.model.config.Vocab); err != nil {
+			return fmt.Errorf("decoder_start_token_id, or pad_token_id in its place: %w", err)
 		}
-		logits, err := s.NextLogits(d.in, d.last)
-		if err != nil {
-			return err
+	}
+	for i, prompt := range prompts {
+		if len(prompt) == 0 {
+			return fmt.Errorf("prompt %d is empty", i)
 		}
-		vocab := len(logits) / d.in.Rows
-		for r := range d.texts {
-			if d.done[r] {
-				continue
-			}
-			d.add(r, w.next(logits[r*vocab:(r+1)*vocab], d.text(r), d.first+r), w.Stop)
-			if w.Ended != nil && !d.done[r] {
-				d.done[r] = w.Ended(d.first+r, d.texts[r])
-			}
+		n, most := len(prompt)+max(w.MaxNew, 0), s.Context()
+		if s.task.decodes {
+			n = max(len(prompt), w.MaxNew)
+		}
+		if n > most {
+			return fmt.Errorf("prompt %d has %d tokens; with %d more it is longer than the model's context of %d", i, len(prompt), w.MaxNew, most)
 		}
 	}
 	return nil
 }
 
-// text is a row's prompt with what was added.
-func (d *draft) text(r int) []int32 { return d.in.Tokens[r*d.in.Len:][:d.last[r]+1] }
-
-func (d *draft) finished() bool {
-	for _, done := range d.done {
-		if !done {
-			return false
-		}
-	}
-	return true
-}
-
-func (d *draft) add(r int, token, stop int32) {
-	if token == stop {
-		d.done[r] = true
-		return
-	}
-	d.texts[r] = append(d.texts[r], token)
-	d.last[r]++
-	at := r*d.in.Len + int(d.last[r])
-	d.in.Tokens[at], d.in.Mask[at] = token, 1
-}
-
-// likeliest returns the first index of the largest logit.
-func likeliest(logits []float32) int32 {
-	best := 0
-	for i, x := range logits {
-		if x > logits[best] {
-			best = i
-		}
-	}
-	return int32(best)
+// roundUp is the length of the rows for n tokens.
+func (s *Session) roundUp(n int) int {
+	return min((n+generateStep-1)/generateStep*generateStep, s.Context())
 }

@@ -10,7 +10,6 @@ import (
 	"carillon/backend"
 	"carillon/backend/backendtest"
 	"carillon/methods"
-	"carillon/model/nn"
 )
 
 type run struct {
@@ -34,22 +33,32 @@ func openRuns(t *testing.T, name string) []run {
 	return file.Runs
 }
 
+// texts are the cases with greedy text of transformers and PEFT.
+var texts = []refCase{
+	full("gpt2", "base"), lora("gpt2", "lora", on("c_attn")).onXLA(), prompt("gpt2"), prefix("gpt2"),
+	full("llama", "base"), lora("llama", "lora", on("q_proj", "v_proj")), prompt("llama").onXLA(), prefix("llama"),
+	full("llama3", "base"), full("mistral", "base").onXLA(), full("qwen2", "base"), full("qwen3", "base"),
+	full("t5", "base"), lora("t5", "lora", on("q", "v")).onXLA(), prompt("t5"), prefix("t5"), full("t5-v1_1", "base"),
+}
+
+// Whatever its family and method, a model goes on with a text, or answers one, as
+// transformers and PEFT do.
 func TestGreedyTextIsThatOfTransformers(t *testing.T) {
-	backendtest.Each(t, func(t *testing.T, be *backend.Backend) {
-		for _, tt := range []struct {
-			runs, fixture string
-			method        nn.Method
-		}{{"generate", "base", methods.Full{}}, {"generate-lora", "lora", loraCase}} {
-			if be.Kind() == backend.CPU && tt.fixture == "base" {
-				continue // LoRA's program is the larger one
-			}
-			s := startSession(t, openModel(t, be, "gpt2"), tt.method)
-			if err := s.Upload(openFixture(t, tt.fixture).initial(s)); err != nil {
-				t.Fatal(err)
-			}
-			checkRuns(t, s, openRuns(t, tt.runs))
-		}
-	})
+	for _, c := range texts {
+		t.Run(c.model+"/"+c.name, func(t *testing.T) {
+			backendtest.Each(t, func(t *testing.T, be *backend.Backend) {
+				if be.Kind() != backend.Go && !c.xla && os.Getenv(allOnXLA) == "" {
+					t.Skip("another case of the family is on XLA")
+				}
+				s := c.start(t, openModel(t, be, c.model), openFixture(t, c.model+"/"+c.name))
+				runs := "generate-" + c.name
+				if c.name == "base" {
+					runs = "generate"
+				}
+				checkRuns(t, s, openRuns(t, c.model+"/"+runs))
+			})
+		})
+	}
 }
 
 // checkRuns continues all prompts in one batch, and each alone (on the Go backend:

@@ -124,3 +124,14 @@ func probabilities(c []candidate) {
 		c[i].logit /= sum
 	}
 }
+
+// likeliest returns the first index of the largest logit.
+func likeliest(logits []float32) int32 {
+	best := 0
+	for i, x := range logits {
+		if x > logits[best] {
+			best = i
+		}
+	}
+	return int32(best)
+}

@@ -26,6 +26,14 @@ func (m Model) Dimensions() (width, depth, heads int) {
 // Causal says no: the encoder's tokens see all others.
 func (m Model) Causal() bool { return false }
 
+// Start returns the token that the decoder begins with.
+func (m Model) Start() int32 {
+	if m.DecoderStartTokenID != nil {
+		return int32(*m.DecoderStartTokenID)
+	}
+	return int32(m.PadTokenID)
+}
+
 // Bare reports whether the model's files hold no head.
 func (m Model) Bare() bool { return len(m.Architectures) == 1 && m.Architectures[0] == bare }
 
