@@ -42,51 +42,39 @@ type Model struct {
 }
 
 // Fit minimises C times the negative log-likelihood of the labels (in
-// [0, classes), one a row), summed, plus half the squared weights; intercepts are
+// [0, n), one a row), summed, plus half the squared weights; intercepts are
 // free. These are the loss and the C of scikit-learn's LogisticRegression.
-func Fit(rows Rows, labels []int, classes int, c float64) (*Model, error) {
-	if err := check(rows, labels, classes, c); err != nil {
+func Fit(rows Rows, labels []int, n int, c float64) (*Model, error) {
+	if err := check(rows, labels, n, c); err != nil {
 		return nil, err
 	}
-	_, m, err := fitFrom(nil, whiten(gramOf(rows), c), rows, labels, classes, c, 1e-9)
-	return m, err
+	t, y := newTable(rows, [][]int{numbered(rows.Len())}), classes{labels, n}
+	x, _ := t.but(everything)
+	f := newFit(x, y, rows.Width())
+	err := f.solve(c, whiten(t.gram(), c*y.curvature()), converged)
+	return modelOf(f.w, rows.Width(), n), err
 }
 
-// fitFrom is Fit from the weights w on, which it changes (nil: 0), and returns those
-// where it ends: where five steps make less than relative of a difference to the loss.
-func fitFrom(w []float64, white whitening, rows Rows, labels []int, classes int, c, relative float64) ([]float64, *Model, error) {
-	f := &fit{rows: rows, labels: labels, outputs: Outputs(classes), width: rows.Width(), c: c}
-	x := make([]float64, f.outputs*(f.width+1))
-	if w == nil {
-		w = make([]float64, len(x))
+// modelOf cuts weights [outputs, width+1] of n classes.
+func modelOf(w []float64, width, n int) *Model {
+	m := &Model{Classes: n}
+	for v := range slices.Chunk(w, width+1) {
+		m.W = append(m.W, v)
 	}
-	white.into(w)
-	loss := func(z, grad []float64) float64 {
-		copy(x, z)
-		white.back(x)
-		sum := f.loss(x, grad)
-		white.gradient(grad)
-		return sum
+	return m
+}
+
+// numbered returns 0 to n-1.
+func numbered(n int) []int {
+	at := make([]int, n)
+	for i := range at {
+		at[i] = i
 	}
-	settings := &optimize.Settings{
-		GradientThreshold: 1e-6, MajorIterations: 1000,
-		Converger: &optimize.FunctionConverge{Relative: relative, Iterations: 5},
-	}
-	result, err := optimize.Minimize(Problem(loss), w, settings, &optimize.LBFGS{})
-	if result == nil {
-		return nil, nil, fmt.Errorf("fit a linear classifier: %w", err)
-	}
-	w = result.X
-	white.back(w)
-	m := &Model{Classes: classes}
-	for k := range f.outputs {
-		m.W = append(m.W, slices.Clone(w[k*(f.width+1):][:f.width+1]))
-	}
-	return w, m, nil
+	return at
 }
 
 // Problem is a loss that is computed with its gradient, once where both are asked
-// for: loss fills grad, unless it is nil.
+// for: loss fills grad.
 func Problem(loss func(x, grad []float64) float64) optimize.Problem {
 	var at, last []float64
 	var value float64
@@ -128,88 +116,13 @@ func Outputs(classes int) int {
 	return classes
 }
 
-// fit is a problem being solved.
-type fit struct {
-	rows           Rows
-	labels         []int
-	outputs, width int
-	c              float64
-}
-
-// loss returns the loss at x, and fills grad unless it is nil.
-func (f *fit) loss(x, grad []float64) float64 {
-	clear(grad)
-	sum, p := 0.0, make([]float64, max(2, f.outputs))
-	w := f.vectors(x)
-	for i, label := range f.labels {
-		score(f.rows, i, w, p)
-		sum += f.c * (logSum(p) - p[label])
-		if grad != nil {
-			f.addGradient(grad, i, label, p)
-		}
-	}
-	for k, v := range w {
-		for j, a := range v[:f.width] {
-			sum += a * a / 2
-			if grad != nil {
-				grad[k*(f.width+1)+j] += a
-			}
-		}
-	}
-	return sum
-}
-
-// vectors cuts x into the weights of each output, intercept last.
-func (f *fit) vectors(x []float64) [][]float64 {
-	w := make([][]float64, f.outputs)
-	for k := range w {
-		w[k] = x[k*(f.width+1):][:f.width+1]
-	}
-	return w
-}
-
-// addGradient adds that of one row, whose scores are p.
-func (f *fit) addGradient(grad []float64, i, label int, p []float64) {
-	softmax(p)
-	p[label]--
-	for k := range f.outputs {
-		g := grad[k*(f.width+1):][:f.width+1]
-		d := f.c * p[len(p)-f.outputs+k]
-		f.rows.Add(i, d, g[:f.width])
-		g[f.width] += d
-	}
-}
-
-// score fills p with the scores of row i; of two classes the first has 0.
-func score(rows Rows, i int, w [][]float64, p []float64) {
-	p[0] = 0
-	for k, v := range w {
-		n := len(v) - 1
-		p[len(p)-len(w)+k] = rows.Dot(i, v[:n]) + v[n]
-	}
-}
-
-// logSum returns ln Σ eˣ.
-func logSum(x []float64) float64 {
-	most, sum := slices.Max(x), 0.0
-	for _, v := range x {
-		sum += math.Exp(v - most)
-	}
-	return most + math.Log(sum)
-}
-
-// softmax makes probabilities of scores.
-func softmax(x []float64) {
-	l := logSum(x)
-	for k, v := range x {
-		x[k] = math.Exp(v - l)
-	}
-}
-
 // Predict returns the likeliest class of row i, the first of equals.
 func (m *Model) Predict(rows Rows, i int) int {
 	p := make([]float64, m.Classes)
-	score(rows, i, m.W, p)
+	for k, v := range m.W { // of two classes the first has 0
+		n := len(v) - 1
+		p[len(p)-len(m.W)+k] = rows.Dot(i, v[:n]) + v[n]
+	}
 	return slices.Index(p, slices.Max(p))
 }
 

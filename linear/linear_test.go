@@ -44,42 +44,51 @@ func TestFitTellsCloudsApart(t *testing.T) {
 	}
 }
 
+// fitOf is a problem of all rows.
+func fitOf(rows Rows, y answers, c float64) *fit {
+	x, _ := newTable(rows, [][]int{numbered(rows.Len())}).but(everything)
+	f := newFit(x, y, rows.Width())
+	f.c = c
+	return f
+}
+
 // At the minimum the gradient is zero: the weights are C times the sum of what the
 // answers lack, and each class is predicted as often as it is there.
 func TestFitStopsAtTheMinimum(t *testing.T) {
-	for _, classes := range []int{2, 4} {
-		rows, labels := cloud(120, 8, classes, 1.5)
-		m, err := Fit(rows, labels, classes, 0.7)
+	for _, n := range []int{2, 4} {
+		rows, labels := cloud(120, 8, n, 1.5)
+		m, err := Fit(rows, labels, n, 0.7)
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := &fit{rows: rows, labels: labels, outputs: Outputs(classes), width: 8, c: 0.7}
-		grad := make([]float64, f.outputs*9)
+		f := fitOf(rows, classes{labels, n}, 0.7)
+		grad := make([]float64, len(f.w))
 		f.loss(slices.Concat(m.W...), grad)
 		for i, g := range grad {
 			if math.Abs(g) > 1e-2 {
-				t.Errorf("%d classes: gradient %d is %v", classes, i, g)
+				t.Errorf("%d classes: gradient %d is %v", n, i, g)
 			}
 		}
 	}
 }
 
 func TestGradientIsThatOfTheLoss(t *testing.T) {
-	for _, classes := range []int{2, 3} {
-		rows, labels := cloud(20, 4, classes, 1)
-		f := &fit{rows: rows, labels: labels, outputs: Outputs(classes), width: 4, c: 2}
-		x := make([]float64, f.outputs*5)
+	for _, n := range []int{2, 3} {
+		rows, labels := cloud(20, 4, n, 1)
+		f := fitOf(rows, classes{labels, n}, 2)
+		x := make([]float64, len(f.w))
 		for i := range x {
 			x[i] = math.Sin(float64(i))
 		}
 		grad := make([]float64, len(x))
+		unused := make([]float64, len(x))
 		f.loss(x, grad)
 		for i := range x {
 			up, down := slices.Clone(x), slices.Clone(x)
 			up[i] += 1e-6
 			down[i] -= 1e-6
-			if want := (f.loss(up, nil) - f.loss(down, nil)) / 2e-6; math.Abs(grad[i]-want) > 1e-5*max(1, math.Abs(want)) {
-				t.Errorf("%d classes: gradient %d is %v, differences give %v", classes, i, grad[i], want)
+			if want := (f.loss(up, unused) - f.loss(down, unused)) / 2e-6; math.Abs(grad[i]-want) > 1e-5*max(1, math.Abs(want)) {
+				t.Errorf("%d classes: gradient %d is %v, differences give %v", n, i, grad[i], want)
 			}
 		}
 	}

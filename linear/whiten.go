@@ -6,43 +6,20 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// widest is the width up to which a matrix of width x width is worth its making.
-const widest = 1024
-
-// gramOf returns Σ x·xᵀ over the rows, each with a 1 after it; nil if they are wide.
-func gramOf(rows Rows) *mat.SymDense {
-	n := rows.Width() + 1
-	if n > widest {
-		return nil
-	}
-	const chunk = 256
-	gram, x := blas64.Symmetric{N: n, Stride: n, Uplo: blas.Upper, Data: make([]float64, n*n)}, make([]float64, chunk*n)
-	for from := 0; from < rows.Len(); from += chunk {
-		to := min(from+chunk, rows.Len())
-		clear(x)
-		for i := from; i < to; i++ {
-			row := x[(i-from)*n:][:n]
-			rows.Add(i, 1, row[:n-1])
-			row[n-1] = 1
-		}
-		blas64.Syrk(blas.Trans, 1, blas64.General{Rows: to - from, Cols: n, Stride: n, Data: x}, 1, gram)
-	}
-	return mat.NewSymDense(n, gram.Data)
-}
-
 // whitening is a change of variables z = Lᵀ·w in which the loss is nearly round, so
-// that few steps suffice: L·Lᵀ is the penalty's and the most that the likelihood's
-// second derivative can be (Böhning, 1992), c/4·Σ x·xᵀ. Without L it changes nothing.
+// that few steps suffice: L·Lᵀ is the penalty's second derivative plus the most that
+// the answers' can be (Böhning, 1992), a share of Σ x·xᵀ. Without L it changes
+// nothing.
 type whitening struct{ l *mat.TriDense }
 
-// whiten returns the whitening for rows with that gram, or some of them.
-func whiten(gram *mat.SymDense, c float64) (w whitening) {
+// whiten returns the whitening for rows with that gram, or some of them; nil: none.
+func whiten(gram *mat.SymDense, share float64) (w whitening) {
 	if gram == nil {
 		return w
 	}
 	n := gram.SymmetricDim()
 	most := mat.NewSymDense(n, nil)
-	most.ScaleSym(c/4, gram)
+	most.ScaleSym(share, gram)
 	for i := range n - 1 {
 		most.SetSym(i, i, most.At(i, i)+1)
 	}
