@@ -14,15 +14,35 @@ func Canonical(dst []byte, exps []byte, sum []int32, tail Tail) []byte {
 	mustMatch("sum", len(sum), len(exps))
 	dst = slices.Grow(dst, len(exps)+4*len(sum)+tailSize)
 	dst = append(dst, exps...)
-	for b, e := range exps {
-		if e == absent {
-			continue
+	at := places(exps, len(sum))
+	values := dst[len(dst):][:4*at[len(exps)]]
+	inParallel(len(exps), func(from, to int) {
+		for b := from; b < to; b++ {
+			if exps[b] != absent {
+				putInts(values[4*at[b]:4*at[b+1]], block(sum, b))
+			}
 		}
-		for _, s := range block(sum, b) {
-			dst = binary.LittleEndian.AppendUint32(dst, uint32(s))
+	})
+	return tail.append(dst[:len(dst)+len(values)])
+}
+
+// places says how many values of present blocks come before each block, and in all.
+func places(exps []byte, n int) []int {
+	at := make([]int, len(exps)+1)
+	for b, e := range exps {
+		at[b+1] = at[b]
+		if e != absent {
+			at[b+1] += min(Block, n-b*Block)
 		}
 	}
-	return tail.append(dst)
+	return at
+}
+
+// putInts writes values, little-endian, to dst, which has exactly their bytes.
+func putInts(dst []byte, values []int32) {
+	for i, s := range values {
+		binary.LittleEndian.PutUint32(dst[4*i:4*i+4], uint32(s))
+	}
 }
 
 // ParseCanonical is the inverse of Canonical for a vector of n values. The
@@ -34,27 +54,22 @@ func ParseCanonical(b []byte, n int) (exps []byte, sum []int32, tail Tail, err e
 		return nil, nil, tail, fmt.Errorf("canonical sum of %d bytes is too short for %d values", len(b), n)
 	}
 	exps = slices.Clone(b[:blocks])
-	present := 0
-	for i, e := range exps {
-		if e != absent {
-			present += min(Block, n-i*Block)
-		}
-	}
+	at := places(exps, n)
+	present := at[blocks]
 	if want := blocks + 4*present + tailSize; len(b) != want {
 		return nil, nil, tail, fmt.Errorf("canonical sum is %d bytes, want %d for %d values, %d of them present", len(b), want, n, present)
 	}
 	sum = make([]int32, n)
-	rest := b[blocks:]
 	for i, e := range exps {
 		if e == absent {
 			continue
 		}
+		values := b[blocks+4*at[i]:]
 		for j := range block(sum, i) {
-			sum[i*Block+j] = int32(binary.LittleEndian.Uint32(rest[4*j:]))
+			sum[i*Block+j] = int32(binary.LittleEndian.Uint32(values[4*j:]))
 		}
-		rest = rest[4*len(block(sum, i)):]
 	}
-	return exps, sum, tailOf(rest), nil
+	return exps, sum, tailOf(b[blocks+4*present:]), nil
 }
 
 // lengthError says that a vector and its exponents do not belong together.

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"math"
+	"runtime"
+	"sync"
 
 	"github.com/zeebo/xxh3"
 )
@@ -16,16 +18,47 @@ const sliceBytes = 1 << 20
 // of its own), and SHA-256 over those. So whoever holds a part of a state can
 // hash its slices, and the whole has one name.
 func StateHash(w, m, v []float32) [32]byte {
-	all := sha256.New()
-	buf := make([]byte, 0, min(sliceBytes, 4*len(w)))
-	for _, vector := range [][]float32{w, m, v} {
-		for from := 0; from < len(vector); from += sliceBytes / 4 {
-			buf = appendFloats(buf[:0], vector[from:min(len(vector), from+sliceBytes/4)])
-			leaf := xxh3.Hash128(buf).Bytes()
-			all.Write(leaf[:])
+	parts := slicesOf(w, m, v)
+	leaves := make([][16]byte, len(parts))
+	inParallel(len(parts), func(from, to int) {
+		buf := make([]byte, min(sliceBytes, 4*len(w)))
+		for i := from; i < to; i++ {
+			leaves[i] = xxh3.Hash128(putFloats(buf, parts[i])).Bytes()
 		}
+	})
+	all := sha256.New()
+	for _, leaf := range leaves {
+		all.Write(leaf[:])
 	}
 	return [32]byte(all.Sum(nil))
+}
+
+// slicesOf cuts vectors into slices of sliceBytes, the last of each shorter.
+func slicesOf(vectors ...[]float32) (all [][]float32) {
+	for _, v := range vectors {
+		for ; len(v) > sliceBytes/4; v = v[sliceBytes/4:] {
+			all = append(all, v[:sliceBytes/4])
+		}
+		if len(v) > 0 {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+// inParallel calls do on ranges that cover [0, n), on all cores at once, and returns
+// when all are done.
+func inParallel(n int, do func(from, to int)) {
+	workers := min(runtime.GOMAXPROCS(0), n)
+	if workers < 2 {
+		do(0, n)
+		return
+	}
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() { do(w*n/workers, (w+1)*n/workers) })
+	}
+	wg.Wait()
 }
 
 // Digest0 names the state before the first step.
@@ -34,22 +67,35 @@ func Digest0(identity, base, data [32]byte, trainables []float32) [32]byte {
 	h.Write(identity[:])
 	h.Write(base[:])
 	h.Write(data[:])
-	h.Write(appendFloats(make([]byte, 0, 4*len(trainables)), trainables))
+	buf := make([]byte, min(sliceBytes, 4*len(trainables)))
+	for _, part := range slicesOf(trainables) {
+		h.Write(putFloats(buf, part))
+	}
 	return [32]byte(h.Sum(nil))
 }
 
-// NextDigest names the state that a finished sum (its canonical form) led to.
-func NextDigest(before [32]byte, canonical []byte, state [32]byte) [32]byte {
-	h := sha256.New()
-	h.Write(before[:])
-	h.Write(canonical)
-	h.Write(state[:])
-	return [32]byte(h.Sum(nil))
+// NextDigest names the state that a finished sum (its canonical form) leads to: the
+// function that it returns does, given that state's hash, and must be called. The sum
+// is hashed meanwhile, on a core of its own; it must not change before that call.
+func NextDigest(before [32]byte, canonical []byte) func(state [32]byte) [32]byte {
+	h, hashed := sha256.New(), make(chan struct{})
+	go func() {
+		defer close(hashed)
+		h.Write(before[:])
+		h.Write(canonical)
+	}()
+	return func(state [32]byte) [32]byte {
+		<-hashed
+		h.Write(state[:])
+		return [32]byte(h.Sum(nil))
+	}
 }
 
-func appendFloats(b []byte, values []float32) []byte {
-	for _, f := range values {
-		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(f))
+// putFloats writes values to the start of b, little-endian, and returns their bytes.
+func putFloats(b []byte, values []float32) []byte {
+	b = b[:4*len(values)]
+	for i, f := range values {
+		binary.LittleEndian.PutUint32(b[4*i:4*i+4], math.Float32bits(f))
 	}
 	return b
 }

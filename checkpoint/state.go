@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // stateVersion is the version of a state's encoding.
@@ -19,10 +20,15 @@ func StateSize(n int) int64 { return stateHeader + 3*4*int64(n) }
 // EncodeState appends a state to dst: version, updates, and the vectors w, m, v
 // one after the other, all little-endian.
 func EncodeState(dst []byte, w, m, v []float32, updates uint64) []byte {
+	dst = slices.Grow(dst, int(StateSize(len(w))))
 	dst = binary.LittleEndian.AppendUint64(dst, stateVersion)
 	dst = binary.LittleEndian.AppendUint64(dst, updates)
+	from := len(dst)
+	dst = dst[:from+4*(len(w)+len(m)+len(v))]
 	for _, vector := range [][]float32{w, m, v} {
-		dst = appendFloats(dst, vector)
+		part := dst[from:]
+		inParallel(len(vector), func(from, to int) { putFloats(part[4*from:], vector[from:to]) })
+		from += 4 * len(vector)
 	}
 	return dst
 }

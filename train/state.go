@@ -51,6 +51,7 @@ type history struct {
 	keep  int
 	first uint64 // step that sums[0] made
 	sums  []finishedSum
+	spare []byte // memory of the sum that was driven out last
 }
 
 type finishedSum struct {
@@ -72,13 +73,23 @@ func (h *history) add(step uint64, s finishedSum) {
 		h.first, h.sums = step, nil
 	}
 	if len(h.sums) == h.keep {
+		h.spare = h.sums[0].canonical
 		h.sums = append(h.sums[:0], h.sums[1:]...)
 		h.first++
 	}
 	h.sums = append(h.sums, s)
 }
 
-// get returns the sum that made step, or nil.
+// memory returns memory for the canonical form of the next sum, which add is to be
+// given: hundreds of megabytes of a full tuning, not taken anew in each step.
+func (h *history) memory() []byte {
+	b := h.spare[:0]
+	h.spare = nil
+	return b
+}
+
+// get returns the sum that made step, or nil. It is the history's, and others' after
+// the next add.
 func (h *history) get(step uint64) ([]byte, [32]byte) {
 	if step < h.first || step >= h.first+uint64(len(h.sums)) {
 		return nil, [32]byte{}

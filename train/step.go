@@ -80,7 +80,7 @@ func (t *Trainer) step(ctx context.Context, m Mesh, r roster.Roster) (Word, erro
 // apply makes the update of a finished sum, names the new state and remembers
 // the sum for members that missed it.
 func (t *Trainer) apply(sum []int32, exps []byte, tail allreduce.Tail) (Record, error) {
-	canonical, g := allreduce.Canonical(nil, exps, sum, tail), t.work.grad
+	canonical, g := allreduce.Canonical(t.history.memory(), exps, sum, tail), t.work.grad
 	if err := t.quantizer.Dequantize(g, sum, exps); err != nil {
 		return Record{}, fatal(fmt.Errorf("gradient of step %d (%d lanes with a loss that is not finite): %w; a lower learning_rate is the usual cure", t.state.Step+1, tail[allreduce.BadLoss], err))
 	}
@@ -89,6 +89,7 @@ func (t *Trainer) apply(sum []int32, exps []byte, tail allreduce.Tail) (Record, 
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := &t.state
+	name := checkpoint.NextDigest(s.Digest, canonical)
 	if tokens := tail[allreduce.Tokens]; tokens > 0 {
 		optim.ScaleByTokens(g, tokens)
 		rec.Norm = optim.Norm(g)
@@ -96,7 +97,7 @@ func (t *Trainer) apply(sum []int32, exps []byte, tail allreduce.Tail) (Record, 
 		s.Updates++
 	}
 	s.Step++
-	s.Digest = checkpoint.NextDigest(s.Digest, canonical, checkpoint.StateHash(s.W, s.M, s.V))
+	s.Digest = name(checkpoint.StateHash(s.W, s.M, s.V))
 	rec.Digest = s.Digest
 	t.history.add(s.Step, finishedSum{canonical, s.Digest})
 	return rec, nil

@@ -1,0 +1,62 @@
+package allreduce_test
+
+import (
+	"bytes"
+	"math"
+	"runtime"
+	"slices"
+	"testing"
+
+	"carillon/allreduce"
+	"carillon/job"
+)
+
+// A sum of this many values is cut over several cores.
+const manyValues = 5*512*allreduce.Block + 77
+
+// However many cores a node has, the job's bits are the same.
+func TestCoresDoNotShowInTheBits(t *testing.T) {
+	lanes := dense(2, manyValues)
+	for b := 0; b < manyValues; b += 3 * allreduce.Block { // absent, and dropped by q8's noise
+		end := min(b+allreduce.Block, manyValues)
+		clear(lanes[0][b:end])
+		clear(lanes[1][b:end])
+	}
+	for _, codec := range codecs {
+		one := onCores(t, 1, codec, lanes)
+		for _, cores := range []int{2, 3, 8} {
+			if got := onCores(t, cores, codec, lanes); !bytes.Equal(got, one) {
+				t.Errorf("%s: %d cores give other bits than one", codec, cores)
+			}
+		}
+	}
+}
+
+// onCores returns the canonical form of a sum of lanes, made on so many cores, and
+// the bits of what it is as floats.
+func onCores(t *testing.T, cores int, codec allreduce.Codec, lanes [][]float32) []byte {
+	t.Helper()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
+	q := quantizer(t, codec, len(lanes))
+	sum, exps := make([]int32, manyValues), make([]byte, allreduce.Blocks(manyValues))
+	for _, g := range lanes {
+		allreduce.MaxExponents(exps, g)
+	}
+	for i, g := range lanes {
+		q.AddLane(sum, exps, g, job.NewKey(1, job.ForRounding, 0, uint64(i)))
+	}
+	q.Requantize(sum, exps, requanted, 0)
+	all := allreduce.Canonical(nil, exps, sum, allreduce.Tail{1, 2})
+	floats := make([]float32, manyValues)
+	if err := q.Dequantize(floats, sum, exps); err != nil {
+		t.Fatal(err)
+	}
+	back, values, tail, err := allreduce.ParseCanonical(all, manyValues)
+	if err != nil || !slices.Equal(back, exps) || !slices.Equal(values, sum) || tail != (allreduce.Tail{1, 2}) {
+		t.Errorf("%s on %d cores: the canonical form does not read back (%v)", codec, cores, err)
+	}
+	for _, x := range floats {
+		all = append(all, byte(math.Float32bits(x)), byte(math.Float32bits(x)>>8), byte(math.Float32bits(x)>>16), byte(math.Float32bits(x)>>24))
+	}
+	return all
+}
