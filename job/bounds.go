@@ -27,6 +27,7 @@ func (s Spec) bounds() []bound {
 		{"sequence_len", float64(s.SequenceLen), 2, maxTokens, false, false},
 		{"max_target_length", float64(s.MaxTargetLength), 0, maxTokens, false, false},
 		{"token_dropout", s.TokenDropout, 0, 1, false, true},
+		{"mlm_probability", s.MLMProbability, 0, 1, false, false},
 		{"layer_lr_decay", s.LayerLRDecay, 0, 1, true, false},
 		{"neftune_noise_alpha", s.NeftuneNoiseAlpha, 0, 1e6, false, false},
 		{"lanes", float64(s.Lanes), 1, maxLanes, false, false},

@@ -125,11 +125,19 @@ func (s *Spec) forget() {
 	}
 }
 
+// maskedShare is the share of tokens that Devlin et al. (2019) ask for.
+const maskedShare = 0.15
+
 // SetTask says what the model learns, and what becomes of long examples where
 // the recipe does not: a class or number can be given to the start of a text,
-// but half an answer teaches to stop half way.
+// but half an answer teaches to stop half way. A text with hidden words is as good
+// in pieces, and no word is left out.
 func (s *Spec) SetTask(task string) {
 	s.TaskType = task
+	if task == MaskedLM {
+		s.MLMProbability = cmp.Or(s.MLMProbability, maskedShare)
+		return
+	}
 	if s.ExcessLengthStrategy != "" {
 		return
 	}
@@ -143,6 +151,7 @@ func (s *Spec) SetTask(task string) {
 // same job before.
 func (s Spec) ResolvedAs(saved Spec) Spec {
 	s.TaskType = cmp.Or(s.TaskType, saved.TaskType)
+	s.MLMProbability = cmp.Or(s.MLMProbability, saved.MLMProbability)
 	s.ExcessLengthStrategy = cmp.Or(s.ExcessLengthStrategy, saved.ExcessLengthStrategy)
 	if s.Labels == nil {
 		s.Labels = saved.Labels

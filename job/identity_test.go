@@ -44,7 +44,7 @@ func TestIdentityKnowsWhatCanChangeBits(t *testing.T) {
 		"val_set_size": "0", "excess_length_strategy": "drop", "cpu_threads": "4", "mixed": "false", "eval_steps": "0",
 		"eval_examples": "0", "method": "full", "lora": "{r: 8}",
 		"datasets": "[{path: go:std}]", "test_datasets": "[{path: test.jsonl, type: alpaca}]", "labels": "good,bad", "class_weights": "2,1",
-		"mask_history": "false", "token_dropout": "0", "neftune_noise_alpha": "0", "bf16": "false", "gradient_checkpointing": "false", "source_prefix": "", "chat_template": "zephyr",
+		"mask_history": "false", "token_dropout": "0", "mlm_probability": "0.3", "neftune_noise_alpha": "0", "bf16": "false", "gradient_checkpointing": "false", "source_prefix": "", "chat_template": "zephyr",
 	}
 	for _, tt := range []struct {
 		changes map[string]string

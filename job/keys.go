@@ -90,6 +90,7 @@ var spelled = map[string]map[string]string{
 		"val_dataset":                 "test_datasets",
 		"eval_dataset":                "test_datasets",
 		"neftune_alpha":               "neftune_noise_alpha",
+		"masked_lm_prob":              "mlm_probability",
 		"max_source_length":           "sequence_len",
 		"finetuning_type":             "method",
 		"peft_type":                   "method",

@@ -25,6 +25,9 @@ const (
 	ForBalance      Purpose = 9 // which class and member a place gets: (position)
 
 	ForSampling Purpose = 10 // which token comes next: (prompt)
+
+	ForMasking        Purpose = 11 // which tokens are asked for, and what stands there: (position)
+	ForHeldOutMasking Purpose = 12 // the same of a held-out example: (its tokens); seed 0
 )
 
 // NewKey makes the key of one use: the seed, its purpose, and where it happens.

@@ -16,6 +16,20 @@ func TestWhatTheDataDecidesComesFromTheJobGoneOnWith(t *testing.T) {
 	}
 }
 
+func TestMaskedTextsAreCutAndAskedForTheUsualShare(t *testing.T) {
+	var s Spec
+	if s.SetTask(MaskedLM); s.MLMProbability != 0.15 || s.ExcessLengthStrategy != "" {
+		t.Errorf("share %v, excess %q; want 0.15 and none", s.MLMProbability, s.ExcessLengthStrategy)
+	}
+	s.MLMProbability = 0.4
+	if s.SetTask(MaskedLM); s.MLMProbability != 0.4 {
+		t.Errorf("the recipe's share of 0.4 became %v", s.MLMProbability)
+	}
+	if again := (Spec{}).ResolvedAs(s); !reflect.DeepEqual(again, s) {
+		t.Errorf("gone on with as %+v, want %+v", again, s)
+	}
+}
+
 func TestLongExamplesAreCutWhereTheirStartTells(t *testing.T) {
 	for task, want := range map[string]string{CausalLM: "drop", Seq2SeqLM: "drop", SeqCls: "truncate", Regression: "truncate"} {
 		var s Spec

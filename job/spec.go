@@ -34,9 +34,10 @@ type Spec struct {
 	RemoveOverlap bool `json:"remove_overlap" yaml:"remove_overlap"`
 
 	// TaskType is what the model learns: causal_lm (to go on with a text),
+	// masked_lm (to guess words of a text that are hidden from it: for encoders),
 	// seq_cls (to name a text's class), regression (to give a text a number) or
 	// seq2seq_lm (to answer a text with another, by an encoder and a decoder).
-	// Default: what the records are for.
+	// Default: what the records are for; masked_lm is never guessed.
 	TaskType string `json:"task_type,omitempty" yaml:"task_type"`
 	// Labels are the classes, in the order of their numbers. Default: those of
 	// the training data, numbers by size, else by alphabet.
@@ -69,7 +70,7 @@ type Spec struct {
 	MaxTargetLength int `json:"max_target_length,omitempty" yaml:"max_target_length"`
 	// ExcessLengthStrategy says what becomes of longer examples: drop, truncate
 	// or error. Default: truncate for classes and numbers, drop for everything
-	// else.
+	// else; texts of masked_lm are cut into several examples.
 	ExcessLengthStrategy string `json:"excess_length_strategy,omitempty" yaml:"excess_length_strategy"`
 	// SamplePacking puts several short examples into one row. They do not see each
 	// other. Default: false.
@@ -121,6 +122,10 @@ type Spec struct {
 	// training, in [0, 1): an augmentation for little data. What is to be said
 	// stays as it is. Default: 0.
 	TokenDropout float64 `json:"token_dropout" yaml:"token_dropout"`
+	// MLMProbability is the share of a text's tokens that masked_lm asks for, in
+	// (0, 1]: of them 80 % are hidden, 10 % are replaced by random ones, and 10 %
+	// stay, drawn anew each time. Default: 0, which is 0.15.
+	MLMProbability float64 `json:"mlm_probability,omitempty" yaml:"mlm_probability"`
 	// NeftuneNoiseAlpha scales the noise on embeddings while training (NEFTune);
 	// 5 is common. Default: 0, none.
 	NeftuneNoiseAlpha float64 `json:"neftune_noise_alpha" yaml:"neftune_noise_alpha"`

@@ -95,10 +95,10 @@ var choices = []choice{
 		nil, map[string]string{"raise": "error"}},
 	{"on_bad_row", func(s Spec) string { return s.OnBadRow }, []string{"error", "skip"},
 		nil, map[string]string{"raise": "error", "drop": "skip"}},
-	{"task_type", func(s Spec) string { return cmp.Or(s.TaskType, CausalLM) }, []string{CausalLM, SeqCls, Regression, Seq2SeqLM},
-		[]string{"token_cls", "masked_lm", "question_ans", "feature_extraction"},
+	{"task_type", func(s Spec) string { return cmp.Or(s.TaskType, CausalLM) }, []string{CausalLM, MaskedLM, SeqCls, Regression, Seq2SeqLM},
+		[]string{"token_cls", "question_ans", "feature_extraction"},
 		map[string]string{"CAUSAL_LM": CausalLM, "SEQ_CLS": SeqCls, "SEQ_2_SEQ_LM": Seq2SeqLM, "classification": SeqCls, "seq_2_seq_lm": Seq2SeqLM, "seq2seq": Seq2SeqLM,
-			"TOKEN_CLS": "token_cls", "text-generation": CausalLM, "text-classification": SeqCls}},
+			"TOKEN_CLS": "token_cls", "MASKED_LM": MaskedLM, "mlm": MaskedLM, "fill-mask": MaskedLM, "text-generation": CausalLM, "text-classification": SeqCls}},
 	{"balance", func(s Spec) string { return s.Balance }, []string{"none", "weights", "sampling"},
 		nil, map[string]string{"auto": "weights", "balanced": "weights", "oversample": "sampling"}},
 	{"optimizer", func(s Spec) string { return s.Optimizer }, []string{"adamw"},
@@ -196,6 +196,10 @@ func (s Spec) checkTogether() *keyError {
 		return &keyError{"max_target_length", fmt.Sprintf("%d with task_type %s; only %s has targets of their own length", s.MaxTargetLength, s.TaskType, Seq2SeqLM)}
 	case s.SamplePacking && s.TaskType != "" && s.TaskType != CausalLM:
 		return &keyError{"sample_packing", fmt.Sprintf("true with task_type %s; only %s examples are packed", s.TaskType, CausalLM)}
+	case s.MLMProbability > 0 && s.TaskType != "" && s.TaskType != MaskedLM:
+		return &keyError{"mlm_probability", fmt.Sprintf("%v with task_type %s; only %s hides tokens to ask for them", s.MLMProbability, s.TaskType, MaskedLM)}
+	case s.TokenDropout > 0 && s.TaskType == MaskedLM:
+		return &keyError{"token_dropout", fmt.Sprintf("%v with task_type %s, which hides tokens itself; want mlm_probability alone", s.TokenDropout, MaskedLM)}
 	case s.Balance != "none" && s.TaskType != "" && s.TaskType != SeqCls:
 		return &keyError{"balance", fmt.Sprintf("%s with task_type %s; only %s has classes", s.Balance, s.TaskType, SeqCls)}
 	case len(s.ClassWeights) > 0 && len(s.Labels) > 0 && len(s.ClassWeights) != len(s.Labels):
