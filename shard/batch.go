@@ -13,14 +13,15 @@ type Batch struct {
 	Rows, Len int
 	Real      int     // rows that hold an example; they come first. 0: nothing to run
 	Tokens    []int32 // [Rows*Len], 0 on padding
-	// Labels, [Rows*Len], are unshifted, and Ignore on padding, prompts and empty
-	// rows. Of CausalLM only: Ignore everywhere for other tasks.
+	// Labels, [Rows*Len], are unshifted, and Ignore on padding, on what is not asked
+	// for and in empty rows. Of CausalLM and MaskedLM: Ignore everywhere for other
+	// tasks.
 	Labels []int32
 	// Mask, [Rows*Len], is 0 on padding, else the number of the token's part in
 	// its row, from 1.
 	Mask []int32
 	// TargetLen is the width of Targets: 1 for SeqCls and Regression, the plan's
-	// for Seq2SeqLM, 0 for CausalLM.
+	// for Seq2SeqLM, 0 for CausalLM and MaskedLM.
 	TargetLen int
 	// Targets, [Rows*TargetLen], are classes, the bits of a float32, or ids;
 	// Ignore on padding and empty rows.
@@ -29,6 +30,8 @@ type Batch struct {
 	// right, with the decoder's start first and 0 for Ignore, as in Hugging Face's
 	// T5. Empty for other tasks than Seq2SeqLM.
 	DecoderTokens []int32
+
+	inPlace bool // a label is of the token in its place, not of the one before
 }
 
 // Batch fills b with the rows of a lane, in [0, Lanes), at a step, counted from
@@ -40,9 +43,12 @@ func (s *Set) Batch(b *Batch, p Plan, step uint64, lane int) {
 	left -= min(left, first)
 	real := int(min(left, uint64(p.MicroBatch)))
 	s.rows(b, p, real, func(i int) int { return s.example(p, first+uint64(i)) })
-	if p.TokenDropout > 0 {
-		for i := range real {
-			s.blank(b, i, p, first+uint64(i))
+	for i := range real {
+		switch position := first + uint64(i); {
+		case b.inPlace:
+			s.mask(b, i, p, MaskKey(p.Seed, position))
+		case p.TokenDropout > 0:
+			s.blank(b, i, p, position)
 		}
 	}
 }
@@ -62,11 +68,19 @@ func (s *Set) EvalBatches(p Plan) int {
 }
 
 // EvalBatch fills b with evaluation batch j. The same examples are evaluated
-// whatever the seed, and as they are; the last batch may have empty rows.
+// whatever the seed, and as they are, or with the same tokens hidden; the last batch
+// may have empty rows.
 func (s *Set) EvalBatch(b *Batch, p Plan, j int) {
 	first := j * p.MicroBatch
-	real := min(s.EvalLen(p)-first, p.MicroBatch)
-	s.rows(b, p, max(real, 0), func(i int) int { return s.evalExample(first + i) })
+	real := max(min(s.EvalLen(p)-first, p.MicroBatch), 0)
+	s.rows(b, p, real, func(i int) int { return s.evalExample(first + i) })
+	if !b.inPlace {
+		return
+	}
+	for i := range real {
+		n := s.entry(s.evalExample(first + i)).tokens
+		s.mask(b, i, p, HeldOutMaskKey(b.Tokens[i*b.Len:i*b.Len+n]))
+	}
 }
 
 // EvalExample returns a copy of the i-th held-out example in the order in which
@@ -102,8 +116,9 @@ func (b *Batch) reset(rows, length, real int) {
 
 func (b *Batch) resetTargets(task Task, p Plan) {
 	decoder := 0
+	b.inPlace = task == MaskedLM
 	switch task {
-	case CausalLM:
+	case CausalLM, MaskedLM:
 		b.TargetLen = 0
 	case Seq2SeqLM:
 		b.TargetLen, decoder = p.TargetLen, b.Rows*p.TargetLen
@@ -179,11 +194,12 @@ func (s *Set) blank(b *Batch, row int, p Plan, position uint64) {
 
 // Predicted returns how many labels the model is asked for. CausalLM: those that
 // are not Ignore, the first of each row aside, which no token comes before.
-// Seq2SeqLM: targets that are not Ignore. SeqCls and Regression: one a real row.
+// MaskedLM: those that are not Ignore. Seq2SeqLM: targets that are not Ignore.
+// SeqCls and Regression: one a real row.
 func (b *Batch) Predicted() int64 {
 	var n int64
 	for i, label := range b.Labels {
-		if label != Ignore && i%b.Len != 0 {
+		if label != Ignore && (b.inPlace || i%b.Len != 0) {
 			n++
 		}
 	}

@@ -165,6 +165,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"longest example has 7", func(p *Plan) { p.Buckets = []int{4} }},
 		{"num_epochs NaN", func(p *Plan) { p.Epochs = math.NaN() }},
 		{"eval_examples -1", func(p *Plan) { p.EvalExamples = -1 }},
+		{"mlm_probability 0.1: the shard's task is causal_lm", func(p *Plan) { p.MaskShare = 0.1 }},
 		{"causal_lm, which has no classes", func(p *Plan) { p.Balanced = true }},
 		{"token_dropout 1", func(p *Plan) { p.TokenDropout = 1 }},
 		{"token_dropout -0.1", func(p *Plan) { p.TokenDropout = -0.1 }},
@@ -197,9 +198,9 @@ func TestPlanOf(t *testing.T) {
 	if p := PlanOf(spec); p.Epochs != 0 || !slices.Equal(p.Buckets, []int{32, 64}) {
 		t.Errorf("with max_steps and length_buckets: plan %+v", p)
 	}
-	spec.MaxTargetLength, spec.Balance, spec.TokenDropout = 16, "sampling", 0.25
-	if p := PlanOf(spec); p.TargetLen != 16 || !p.Balanced || p.TokenDropout != 0.25 {
-		t.Errorf("with max_target_length, balance and token_dropout: plan %+v", p)
+	spec.MaxTargetLength, spec.Balance, spec.TokenDropout, spec.MLMProbability = 16, "sampling", 0.25, 0.5
+	if p := PlanOf(spec); p.TargetLen != 16 || !p.Balanced || p.TokenDropout != 0.25 || p.MaskShare != 0.5 {
+		t.Errorf("with max_target_length, balance, token_dropout and mlm_probability: plan %+v", p)
 	}
 }
 
@@ -208,9 +209,7 @@ func TestBatchDoesNotAllocate(t *testing.T) {
 	for _, tt := range samples() {
 		s := buildAs(t, tt.info, tt.examples)
 		p := Plan{Lanes: 8, MicroBatch: 2, Buckets: []int{4, 7}, TargetLen: 5, Balanced: tt.info.Task == SeqCls}
-		if tt.info.Blank >= 0 {
-			p.TokenDropout = 0.1
-		}
+		p.changes(tt.info, 0.1)
 		if err := s.Check(p); err != nil {
 			t.Fatal(err)
 		}

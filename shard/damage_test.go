@@ -94,7 +94,7 @@ func TestAShardThatLiesIsRefused(t *testing.T) {
 		{"magic", texts, at(0), 'X', "not a shard"},
 		{"version", texts, at(8), 9, "format version 9; this program reads version 2"},
 		{"version 1", texts, at(8), 1, "format version 1; this program reads version 2"},
-		{"task", texts, at(12), 7, "task 7, want 0 to 3"},
+		{"task", texts, at(12), 7, "task 7, want 0 to 4"},
 		{"vocabulary", texts, at(16), 0, "vocabulary of 0"},
 		{"vocabulary that is too small", texts, at(16), 5, "example 4: token 0 is 5, outside the vocabulary of 5"},
 		{"classes", texts, at(20), 2, "2 classes for causal_lm"},
@@ -189,9 +189,7 @@ func FuzzParse(f *testing.F) {
 func readAll(t *testing.T, s *Set) {
 	var b Batch
 	p := Plan{Lanes: 2, MicroBatch: 3, Buckets: []int{s.MaxLen()}, TargetLen: s.MaxTarget(), Balanced: s.Info().Task == SeqCls}
-	if s.Info().Blank >= 0 {
-		p.TokenDropout = 0.5
-	}
+	p.changes(s.Info(), 0.5)
 	if err := s.Check(p); err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,9 @@
 // position): a keyed permutation of each epoch without a table, so that Batch
 // costs the same at step ten million as at step 0, allocates nothing, and is the
 // same on whichever node carries the lane (position.go). So is which class and
-// member a balanced row gets, and which of its tokens are blanked.
+// member a balanced row gets, which of its tokens are blanked, and which of a masked
+// row's tokens are hidden and asked for (mask.go). What is hidden of a held-out
+// example follows from the example alone, so that evaluations can be compared.
 //
 // Nothing of an open set grows with the number of examples but the map:
 // training examples of a class stand together in the file, so that balanced

@@ -16,7 +16,8 @@ type Example struct {
 	// unshifted as in Hugging Face, Ignore where nothing is learnt; nil means the
 	// tokens themselves (plain text). SeqCls: one, the class. Regression: one,
 	// the value's math.Float32bits. Seq2SeqLM: the ids of the target, Ignore where
-	// nothing is learnt.
+	// nothing is learnt. MaskedLM: the tokens themselves, Ignore where none is ever
+	// hidden.
 	Labels []int32
 	// Starts are where further parts begin in Tokens, ascending, without 0: the
 	// examples of a pack (CausalLM), or the second text of a pair (SeqCls,
@@ -44,12 +45,14 @@ func (x *Example) check(info Info) error {
 		return x.checkCausal(info)
 	case Seq2SeqLM:
 		return x.checkTarget(info)
+	case MaskedLM:
+		return x.checkMasked()
 	}
 	return x.checkAnswer(info)
 }
 
 func (x *Example) checkStarts(task Task) error {
-	if len(x.Starts) > 0 && task == Seq2SeqLM {
+	if len(x.Starts) > 0 && (task == Seq2SeqLM || task == MaskedLM) {
 		return fmt.Errorf("%d parts; an example of %v has one", len(x.Starts)+1, task)
 	}
 	before := int32(0)

@@ -28,6 +28,9 @@ type Plan struct {
 	// TokenDropout is the share of a training row's tokens that become blank, in
 	// [0, 1). The first token of a part never does.
 	TokenDropout float64
+	// MaskShare is the share of a row's tokens that are asked for, in (0, 1].
+	// MaskedLM only, else 0.
+	MaskShare float64
 	// TargetLen is the padded length of targets. Seq2SeqLM only.
 	TargetLen int
 }
@@ -45,6 +48,7 @@ func PlanOf(spec job.Spec) Plan {
 		EvalExamples: spec.EvalExamples,
 		Balanced:     spec.Balance == "sampling",
 		TokenDropout: spec.TokenDropout,
+		MaskShare:    spec.MLMProbability,
 		TargetLen:    cmp.Or(spec.MaxTargetLength, spec.SequenceLen),
 	}
 	if spec.MaxSteps > 0 {
@@ -85,7 +89,7 @@ func (s *Set) checkChanges(p Plan) error {
 	case p.TokenDropout > 0 && info.Blank < 0:
 		return fmt.Errorf("token_dropout %v: the tokenizer has no token to write over others", p.TokenDropout)
 	}
-	return nil
+	return info.checkMasking(p)
 }
 
 // end returns the position at which the job's examples end.

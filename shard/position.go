@@ -26,6 +26,23 @@ func Permute(key job.Key, i, n uint64) uint64 {
 	}
 }
 
+// FirstPosition returns where in a job with n training examples one of them first
+// comes: Permute of the first epoch, backwards.
+func FirstPosition(seed, example, n uint64) uint64 {
+	key := job.NewKey(seed, job.ForExamples, 0)
+	half := uint((bits.Len64(n-1) + 1) / 2)
+	mask := uint64(1)<<half - 1
+	for i := example; ; {
+		left, right := i>>half, i&mask
+		for round := range uint64(4) {
+			left, right = right^uint64(key.At((3-round)<<32|left))&mask, left
+		}
+		if i = left<<half | right; i < n {
+			return i
+		}
+	}
+}
+
 // Epoch returns the epoch and the training example that position p of a job
 // holds: epoch = p / n, example = permutation of that epoch at p mod n.
 func (s *Set) Epoch(seed, p uint64) (epoch uint64, example int) {

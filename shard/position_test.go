@@ -25,6 +25,16 @@ func TestPermuteIsABijection(t *testing.T) {
 	}
 }
 
+func TestFirstPositionIsWhereAnExampleComesFirst(t *testing.T) {
+	for _, n := range []uint64{1, 2, 3, 16, 17, 300, 1 << 40} {
+		for example := range min(n, 100) {
+			if at := FirstPosition(9, example, n); at >= n || Permute(job.NewKey(9, job.ForExamples, 0), at, n) != example {
+				t.Errorf("example %d of %d: position %d holds another", example, n, at)
+			}
+		}
+	}
+}
+
 // The permutation is part of a job's bits: these numbers must never change.
 func TestPermuteHasItsBits(t *testing.T) {
 	key := job.NewKey(42, job.ForExamples, 7)

@@ -70,7 +70,7 @@ func samples() []sample {
 	packs := pairs(20)
 	packs[3].Labels = nil // text
 	packs = append(packs, Example{Tokens: []int32{5, 6, 7, 8, 9}, Labels: []int32{Ignore, 6, Ignore, Ignore, 9}, Starts: []int32{2, 3}})
-	var classes, numbers, targets []Example
+	var classes, numbers, targets, masked []Example
 	for i, x := range pairs(20) {
 		starts := []int32(nil)
 		if len(x.Tokens) > 3 {
@@ -78,6 +78,7 @@ func samples() []sample {
 		}
 		classes = append(classes, Example{Tokens: x.Tokens, Labels: []int32{int32(i*5%3) + 1}, Starts: starts, HeldOut: x.HeldOut})
 		numbers = append(numbers, Example{Tokens: x.Tokens, Labels: []int32{bitsOf(float32(i) - 1.5)}, Starts: starts, HeldOut: x.HeldOut})
+		masked = append(masked, Example{Tokens: x.Tokens, Labels: x.Tokens, HeldOut: x.HeldOut})
 		targets = append(targets, Example{Tokens: x.Tokens, Labels: append(slices.Repeat([]int32{int32(i)}, i%4), 1), HeldOut: x.HeldOut})
 	}
 	return []sample{
@@ -85,6 +86,7 @@ func samples() []sample {
 		{Info{Task: SeqCls, Vocab: 1000, Classes: 5, Blank: 999}, classes}, // classes 0 and 4 are nobody's
 		{Info{Task: Regression, Vocab: 1000, Blank: -1}, numbers},
 		{Info{Task: Seq2SeqLM, Vocab: 1000, Blank: -1, DecoderStart: 3}, targets},
+		{Info{Task: MaskedLM, Vocab: 1000, Blank: 998}, masked},
 	}
 }
 
@@ -160,6 +162,7 @@ func TestBuildRefuses(t *testing.T) {
 		classes = Info{Task: SeqCls, Vocab: 1000, Classes: 3, Blank: -1}
 		numbers = Info{Task: Regression, Vocab: 1000, Blank: -1}
 		targets = Info{Task: Seq2SeqLM, Vocab: 1000, Blank: -1}
+		masked  = Info{Task: MaskedLM, Vocab: 1000, Blank: 1}
 	)
 	ids := func(v ...int32) []int32 { return v }
 	for _, tt := range []struct {
@@ -192,7 +195,12 @@ func TestBuildRefuses(t *testing.T) {
 		{"no target", targets, []Example{{Tokens: ids(1)}}, "it has no target"},
 		{"target outside", targets, []Example{{Tokens: ids(1), Labels: ids(1, 1000)}}, "target's token 1 is 1000, want -100 or an id of the vocabulary"},
 		{"pack of targets", targets, []Example{{Tokens: ids(1, 2), Labels: ids(1), Starts: ids(1)}}, "2 parts; an example of seq2seq_lm has one"},
-		{"no such task", Info{Task: 4, Vocab: 1000, Blank: -1}, nil, "task 4, want 0 to 3"},
+		{"hidden tokens without labels", masked, []Example{{Tokens: ids(1, 2)}}, "0 labels for 2 tokens"},
+		{"labels that are others", masked, []Example{{Tokens: ids(1, 2), Labels: ids(Ignore, 3)}}, "label 1 is 3, want -100 or the token itself, 2"},
+		{"nothing to hide", masked, []Example{{Tokens: ids(1, 2), Labels: ids(Ignore, Ignore)}}, "it has no token that may be asked for"},
+		{"pack of hidden tokens", masked, []Example{{Tokens: ids(1, 2), Labels: ids(1, 2), Starts: ids(1)}}, "2 parts; an example of masked_lm has one"},
+		{"nothing that hides", Info{Task: MaskedLM, Vocab: 10, Blank: -1}, nil, "blank -1 for masked_lm, want the id that hides a token"},
+		{"no such task", Info{Task: 5, Vocab: 1000, Blank: -1}, nil, "task 5, want 0 to 4"},
 		{"no vocabulary", Info{Blank: -1}, nil, "vocabulary of 0"},
 		{"no classes", Info{Task: SeqCls, Vocab: 10, Blank: -1}, nil, "0 classes, want 1"},
 		{"classes of texts", Info{Vocab: 10, Classes: 2, Blank: -1}, nil, "2 classes for causal_lm"},

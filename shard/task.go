@@ -15,9 +15,10 @@ const (
 	SeqCls     Task = 1 // a class of the whole text
 	Regression Task = 2 // a number of the whole text
 	Seq2SeqLM  Task = 3 // another text
+	MaskedLM   Task = 4 // tokens that are hidden from it
 )
 
-var taskNames = [...]string{"causal_lm", "seq_cls", "regression", "seq2seq_lm"}
+var taskNames = [...]string{"causal_lm", "seq_cls", "regression", "seq2seq_lm", "masked_lm"}
 
 // ParseTask returns the task that a recipe's task_type names.
 func ParseTask(name string) (Task, error) {
@@ -42,7 +43,8 @@ type Info struct {
 	Task    Task
 	Vocab   int // ids are in [0, Vocab)
 	Classes int // SeqCls: labels are in [0, Classes); else 0
-	// Blank is the id that token dropout writes over a token. -1: none.
+	// Blank is the id that token dropout writes over a token, and MaskedLM over one
+	// that it hides. -1: none.
 	Blank int32
 	// DecoderStart is the id that a decoder's input begins with. Seq2SeqLM only,
 	// else 0.
@@ -61,6 +63,8 @@ func (in Info) check() error {
 		return fmt.Errorf("%d classes for %v, which has none", in.Classes, in.Task)
 	case in.Blank != -1 && !in.has(in.Blank):
 		return fmt.Errorf("blank %d, want -1 or an id of the vocabulary of %d", in.Blank, in.Vocab)
+	case in.Task == MaskedLM && in.Blank == -1:
+		return fmt.Errorf("blank -1 for %v, want the id that hides a token", in.Task)
 	case in.Task == Seq2SeqLM && !in.has(in.DecoderStart):
 		return fmt.Errorf("decoder start %d, outside the vocabulary of %d", in.DecoderStart, in.Vocab)
 	case in.Task != Seq2SeqLM && in.DecoderStart != 0:

@@ -10,7 +10,7 @@ import (
 )
 
 func TestParseTask(t *testing.T) {
-	for want, name := range []string{"causal_lm", "seq_cls", "regression", "seq2seq_lm"} {
+	for want, name := range []string{"causal_lm", "seq_cls", "regression", "seq2seq_lm", "masked_lm"} {
 		if got, err := ParseTask(name); err != nil || got != Task(want) || got.String() != name {
 			t.Errorf("%s: task %d, %v", name, got, err)
 		}
