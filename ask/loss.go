@@ -17,8 +17,8 @@ import (
 type Loss struct {
 	Task     string  // what the model was asked for: a task_type of a recipe
 	Sum      float64 // nats, over all predicted tokens or classes; of a regression, squared errors
-	Tokens   int64   // predicted: learnt, and with a token before them; of a classifier or a regression, the examples
-	Bytes    int64   // of the text that these tokens stand for
+	Tokens   int64   // predicted: learnt, and with a token before them or hidden; of a classifier or a regression, the examples
+	Bytes    int64   // causal_lm: of the text that these tokens stand for
 	Examples int64
 	Right    int64 // seq_cls: the examples whose likeliest class is theirs
 }
@@ -151,8 +151,12 @@ func largest(x []float32) int {
 	return best
 }
 
-// predictedBytes returns how many bytes of text the batch's predicted tokens are.
+// predictedBytes returns how many bytes of text the batch's predicted tokens are, of
+// a model that goes on with texts.
 func (a *Asker) predictedBytes(b *shard.Batch) (n int64) {
+	if a.session().Task() != job.CausalLM {
+		return 0
+	}
 	for i, label := range b.Labels {
 		if i%b.Len != 0 && label != shard.Ignore && int(label) < len(a.width) {
 			n += int64(a.width[label])

@@ -46,6 +46,10 @@ func infoOf(spec job.Spec, m Model) (info shard.Info, err error) {
 			return info, err
 		}
 	}
+	if info.Task == shard.MaskedLM { // newMaker has seen it
+		info.Blank, _ = m.Tokenizer.MASK()
+		info.Vocab = m.Tokenizer.VocabSize() // no token is replaced by one that is none
+	}
 	if info.Task == shard.Seq2SeqLM {
 		start, ok := m.Tokenizer.PAD() // T5's decoder begins with it
 		if !ok {

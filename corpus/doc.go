@@ -19,6 +19,10 @@
 // Text is learnt whole. Texts are put end to end, an end of text after each, and
 // cut into rows; with sample_packing each is an example of its own.
 //
+// With task_type masked_lm each text is an example of its own, in the tokenizer's
+// frame, and all of it may be hidden and asked for, but for special tokens. Which
+// tokens are, package shard draws for each batch.
+//
 // What the tokenizer puts round a text (<s>, [CLS]) is put there, and not learnt
 // before a completion. The end of text is the tokenizer's eos_token. It is added
 // unless it stands there: because the tokenizer puts it there, or because the
@@ -40,7 +44,8 @@
 //
 // Longer than sequence_len: excess_length_strategy leaves it out, cuts its end
 // off, or ends with an error. By default texts with a class or a number are cut,
-// the longer of two first, and everything else is left out. What would have
+// the longer of two first, texts of masked_lm are cut into pieces, each an example in
+// its frame, and everything else is left out. What would have
 // nothing to learn after the cut is left out and counted as too long. What is cut
 // loses its end of text, so that no model learns to stop in the middle; only
 // where the tokenizer frames a text (classes, numbers, sources, targets) the frame

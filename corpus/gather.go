@@ -25,7 +25,7 @@ type gatherer struct {
 
 func newGatherer(spec job.Spec, report Report) *gatherer {
 	report.Task, report.Method, report.Balance, report.SequenceLen = spec.TaskType, spec.Method, spec.Balance, spec.SequenceLen
-	report.MaxTargetLength = spec.MaxTargetLength
+	report.MaxTargetLength, report.MaskShare = spec.MaxTargetLength, spec.MLMProbability
 	for _, name := range spec.Labels {
 		report.Labels = append(report.Labels, LabelCount{Name: name})
 	}
@@ -49,6 +49,11 @@ func (c *gatherer) add(x Example, d made) {
 		return
 	case d.fate == cut:
 		r.Truncated++
+	}
+	switch {
+	case c.spec.TaskType == job.MaskedLM:
+		c.pieces(x, d.pieces)
+		return
 	case x.Kind == TypeText:
 		c.text(x, d.Tokens)
 		return
@@ -89,6 +94,13 @@ func (c *gatherer) text(x Example, tokens []int32) {
 	c.texts[part] = append(c.texts[part], tokens...)
 	if c.spec.SamplePacking && !x.Continued {
 		c.flush(part, x.From)
+	}
+}
+
+// pieces keeps the examples of one text.
+func (c *gatherer) pieces(x Example, all []shard.Example) {
+	for _, piece := range all {
+		c.keep(piece, x.From)
 	}
 }
 

@@ -3,6 +3,7 @@ package corpus
 import (
 	"context"
 	"math"
+	"slices"
 	"strings"
 
 	"carillon/job"
@@ -15,7 +16,8 @@ type Shown struct {
 	shard.Example
 	From  []string // where its examples are from
 	Parts []Part   // the examples of a pack, the two texts of a pair, or one
-	// Target is what the decoder learns to say; of seq2seq_lm.
+	// Target is what the decoder learns to say; of seq2seq_lm. Of masked_lm it is the
+	// text before tokens of it were hidden.
 	Target Part
 	Label  string  // the name of the class; of seq_cls
 	Value  float64 // of regression
@@ -31,9 +33,9 @@ type Stretch struct {
 	Special bool   `json:"special"` // they stand for themselves, not for text
 }
 
-// Preview returns the first n rows as the model will see them; the last of them
-// is held out, if anything is. The report is that of all. spec and limit are as
-// for Tokenize.
+// Preview returns the first n rows as the model will see them, for the first time
+// where it sees them with other tokens hidden each time; the last of them is held
+// out, if anything is. The report is that of all. spec and limit are as for Tokenize.
 func (r *Reading) Preview(ctx context.Context, spec job.Spec, tok *tokenizer.Tokenizer, limit, n int) ([]Shown, Report, error) {
 	rows, report, err := r.rows(ctx, spec, tok, limit, nil)
 	if err != nil {
@@ -49,19 +51,31 @@ func (r *Reading) Preview(ctx context.Context, spec job.Spec, tok *tokenizer.Tok
 		for _, row := range rows {
 			if row.HeldOut == heldOut && left[heldOut] > 0 {
 				left[heldOut]--
-				out = append(out, shown(row, spec, tok))
+				out = append(out, shown(row, spec, tok, maskKey(row, spec.Seed, len(out), report.Train)))
 			}
 		}
 	}
 	return out, report, nil
 }
 
+// maskKey says what is hidden of a row: of a training example, the i-th of n, when it
+// first comes.
+func maskKey(row madeRow, seed uint64, i, n int) job.Key {
+	if row.HeldOut {
+		return shard.HeldOutMaskKey(row.Tokens)
+	}
+	return shard.MaskKey(seed, shard.FirstPosition(seed, uint64(i), uint64(n)))
+}
+
 // Learnt returns how many of its tokens are learnt.
 func (s Shown) Learnt() int { return learnt(s.Example) }
 
-// shown takes a row back to text.
-func shown(row madeRow, spec job.Spec, tok *tokenizer.Tokenizer) Shown {
+// shown takes a row back to text. key says what is hidden of it, if anything is.
+func shown(row madeRow, spec job.Spec, tok *tokenizer.Tokenizer, key job.Key) Shown {
 	s := Shown{Example: row.Example, From: row.from}
+	if spec.TaskType == job.MaskedLM {
+		return s.masked(spec, tok, key)
+	}
 	causal := spec.TaskType == job.CausalLM
 	from := 0
 	for _, to := range append(row.Starts[:len(row.Starts):len(row.Starts)], int32(len(row.Tokens))) {
@@ -78,6 +92,17 @@ func shown(row madeRow, spec job.Spec, tok *tokenizer.Tokenizer) Shown {
 	case job.Seq2SeqLM:
 		s.Target = stretches(tok, row.Labels, func(int) bool { return true })
 	}
+	return s
+}
+
+// masked hides tokens as a batch does.
+func (s Shown) masked(spec job.Spec, tok *tokenizer.Tokenizer, key job.Key) Shown {
+	whole := s.Tokens
+	s.Tokens, s.Labels = slices.Clone(s.Tokens), slices.Clone(s.Labels)
+	id, _ := tok.MASK() // without one there are no rows
+	shard.Masking{Share: spec.MLMProbability, Token: id, Vocab: tok.VocabSize()}.Apply(key, s.Tokens, s.Labels)
+	asked := func(i int) bool { return s.Labels[i] != shard.Ignore }
+	s.Parts, s.Target = []Part{stretches(tok, s.Tokens, asked)}, stretches(tok, whole, asked)
 	return s
 }
 

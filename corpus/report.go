@@ -17,14 +17,15 @@ type Report struct {
 
 	Task, Method, Balance string // task_type, method and balance of the recipe
 	SequenceLen           int
-	MaxTargetLength       int // max_target_length; 0 but where targets stand apart
+	MaxTargetLength       int     // max_target_length; 0 but where targets stand apart
+	MaskShare             float64 // mlm_probability; 0 but of masked_lm
 
 	Train, HeldOut   int // rows that go into the shard: examples, or packs of them
 	Examples         int // training examples in the rows; more than Train if they are packed
 	HeldOutExamples  int
 	Tokens           int // of the training examples
 	HeldOutTokens    int
-	Learnt           int    // tokens of the training examples that are learnt; of targets, if they stand apart
+	Learnt           int    // tokens of the training examples that are learnt, or may be hidden; of targets, if they stand apart
 	P50, P95         int    // lengths that 50 and 95 of 100 training examples do not exceed, in tokens
 	Longest          int    // tokens of the longest training example
 	LongestTarget    int    // tokens of the longest target kept, where targets stand apart
@@ -117,6 +118,8 @@ func (r Report) training() string {
 	switch {
 	case r.Task == job.Seq2SeqLM:
 		text += fmt.Sprintf(", targets of %d tokens, the longest %d", r.Learnt, r.LongestTarget)
+	case r.Task == job.MaskedLM:
+		text += fmt.Sprintf(", %.4g %% of %d asked for, others each time", 100*r.MaskShare, r.Learnt)
 	case r.Tokens > 0 && r.Task != job.SeqCls && r.Task != job.Regression:
 		text += fmt.Sprintf(", %s of them learnt", percent(r.Learnt, r.Tokens))
 	}

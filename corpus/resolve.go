@@ -40,6 +40,9 @@ func (r *Reading) Resolve(spec job.Spec, encoderDecoder bool) (job.Spec, error) 
 // resolveTask fills in what follows from the task alone.
 func (r *Reading) resolveTask(spec job.Spec, encoderDecoder bool) (job.Spec, error) {
 	task, err := r.task(encoderDecoder)
+	if err == nil && spec.TaskType == job.MaskedLM {
+		task, err = r.masked()
+	}
 	switch {
 	case err != nil:
 		return spec, err
@@ -71,6 +74,8 @@ func (r *Reading) idle(spec job.Spec, task string) error {
 		return errors.New("mask_history: true; only conversations (type messages or sharegpt) have a history, and the data has none")
 	case spec.SourcePrefix != "" && !sources:
 		return fmt.Errorf("source_prefix: %q; only sources (type seq2seq) have one before them, and the data has none", spec.SourcePrefix)
+	case spec.MLMProbability > 0 && task != job.MaskedLM:
+		return fmt.Errorf("mlm_probability: %v; only task_type %s hides tokens, and the data is for %s", spec.MLMProbability, job.MaskedLM, task)
 	case spec.TrainOnInputs && task != job.CausalLM:
 		return fmt.Errorf("train_on_inputs: true; the data is for %s, in which inputs are not learnt", task)
 	}
@@ -106,6 +111,17 @@ func (r *Reading) task(encoderDecoder bool) (string, error) {
 		return "", fmt.Errorf("the base model has an encoder and a decoder, and learns from records with a source and a target, or a prompt and a completion; %s is of type %s", first.From, first.Kind)
 	}
 	return task, nil
+}
+
+// masked returns masked_lm, which a recipe has to ask for: what texts are for of
+// themselves is to go on with them.
+func (r *Reading) masked() (string, error) {
+	for _, x := range r.examples {
+		if x.Kind != TypeText {
+			return "", fmt.Errorf("task_type: %s; it learns from texts (type completion), and %s is of type %s", job.MaskedLM, x.From, x.Kind)
+		}
+	}
+	return job.MaskedLM, nil
 }
 
 // classes resolves what classification needs.

@@ -69,9 +69,10 @@ type maker struct {
 // made is what became of one example.
 type made struct {
 	shard.Example
-	full int // its tokens, before any were cut
-	fate fateOf
-	why  error // it is unusable
+	full   int             // its tokens, before any were cut
+	pieces []shard.Example // of masked_lm, in place of the one example
+	fate   fateOf
+	why    error // it is unusable
 }
 
 // fateOf is what becomes of an example.
@@ -112,10 +113,13 @@ func newMaker(spec job.Spec, tok *tokenizer.Tokenizer, limit int, examples []Exa
 
 func (m *maker) check(kinds map[string]bool, limit int) error {
 	n := m.spec.SequenceLen
-	ends := kinds[TypeText] || kinds[TypePairs] || kinds[TypeAlpaca] || kinds[TypeSeq2Seq]
+	masked := m.spec.TaskType == job.MaskedLM
+	ends := kinds[TypeText] && !masked || kinds[TypePairs] || kinds[TypeAlpaca] || kinds[TypeSeq2Seq]
 	switch least := max(2, m.single.len()+1, m.double.len()+2); {
 	case ends && m.eos < 0:
-		return errors.New("the base model names no end-of-text token, in which what it learns to say would end: add eos_token to its tokenizer_config.json; an encoder such as BERT says nothing, and learns classes or numbers")
+		return errors.New("the base model names no end-of-text token, in which what it learns to say would end: add eos_token to its tokenizer_config.json; an encoder such as BERT says nothing, and learns classes, numbers or with task_type: masked_lm hidden words")
+	case masked && m.tok.SpecialText("mask_token") == "":
+		return fmt.Errorf("task_type: %s; the base model names no mask token, which stands for a hidden one: add mask_token to its tokenizer_config.json", job.MaskedLM)
 	case n < least:
 		return fmt.Errorf("sequence_len %d: want at least %d", n, least)
 	case limit > 0 && n > limit:
@@ -168,6 +172,9 @@ func firstOf(errs []error) error {
 func (m *maker) make(x Example, goesOn bool) (made, error) {
 	switch x.Kind {
 	case TypeText:
+		if m.spec.TaskType == job.MaskedLM {
+			return m.masked(x, goesOn)
+		}
 		return m.text(x, goesOn), nil
 	case TypeClassification, TypeRegression:
 		return m.judged(x)

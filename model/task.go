@@ -111,7 +111,7 @@ func (t task) suits(arch architecture) error {
 	case t.name == job.Seq2SeqLM:
 		return fmt.Errorf("task_type %s needs a model with an encoder and a decoder, and this is none", t.name)
 	case t.name == job.CausalLM:
-		return fmt.Errorf("task_type %s needs a model that goes on with a text; in this one, an encoder, each token sees all others: %s, %s and %s are for it", t.name, job.SeqCls, job.Regression, own)
+		return fmt.Errorf("task_type %s needs a model that goes on with a text; in this one, an encoder, each token sees all others: %s, %s and %s are for it; write task_type: %s to have it learn from texts", t.name, job.SeqCls, job.Regression, own, own)
 	}
 	return fmt.Errorf("task_type %s needs an encoder, in which each token sees all others; in this model it sees those before it: %s, %s and %s are for it", t.name, own, job.SeqCls, job.Regression)
 }

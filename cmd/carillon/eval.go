@@ -27,7 +27,8 @@ func evalCommand() *cobra.Command {
 		Short: "Computes a model's loss on what a recipe holds out",
 		Long: `Computes a model's loss on what a recipe holds out (eval_examples of it), as a run
 of the recipe does, to the last digit: nats per token, perplexity, and bits per byte
-of the predicted text; for classes the loss in nats per example and the share of
+of the predicted text; of hidden words (masked_lm), of which the same ones are hidden
+each time, and of targets the first two; for classes the loss in nats per example and the share of
 right answers, for numbers the mean squared error. The model is the recipe's
 base_model or --base, with what --adapter holds in it.`,
 		Example: `  carillon eval recipes/demo.yaml --adapter out/demo/adapter`,
@@ -114,7 +115,11 @@ func result(l ask.Loss) (line string, facts map[string]any) {
 		facts["mean_squared_error"] = l.Mean()
 		return fmt.Sprintf("mean squared error %.6g on what is held out (%d examples)", l.Mean(), l.Examples), facts
 	}
-	facts["perplexity"], facts["bits_per_byte"], facts["tokens"], facts["bytes"] = l.Perplexity(), l.BitsPerByte(), l.Tokens, l.Bytes
+	facts["perplexity"], facts["tokens"] = l.Perplexity(), l.Tokens
+	if l.Task != job.CausalLM { // of a target, or of hidden words alone: no stretch of text with its bytes
+		return fmt.Sprintf("held-out loss %.4f nats per token, perplexity %.2f (%d examples, %d tokens asked for)", l.Mean(), l.Perplexity(), l.Examples, l.Tokens), facts
+	}
+	facts["bits_per_byte"], facts["bytes"] = l.BitsPerByte(), l.Bytes
 	return fmt.Sprintf("held-out loss %.4f nats per token, perplexity %.2f, %.4f bits per byte (%d examples, %d tokens, %d bytes)",
 		l.Mean(), l.Perplexity(), l.BitsPerByte(), l.Examples, l.Tokens, l.Bytes), facts
 }

@@ -38,10 +38,14 @@ func (p palette) row(spec job.Spec, row corpus.Shown) string {
 		case len(row.Parts) > 1:
 			fmt.Fprintln(&b, p.head(fmt.Sprintf("text %d", i+1)))
 		}
-		b.WriteString(p.part(part, spec.TaskType == job.CausalLM))
+		b.WriteString(p.part(part, spec.TaskType == job.CausalLM || spec.TaskType == job.MaskedLM))
 	}
 	if row.Target != nil {
-		fmt.Fprintf(&b, "%s\n%s", p.head("target"), p.part(row.Target, true))
+		name := "target"
+		if spec.TaskType == job.MaskedLM {
+			name = "the text itself"
+		}
+		fmt.Fprintf(&b, "%s\n%s", p.head(name), p.part(row.Target, true))
 	}
 	return b.String()
 }

@@ -159,6 +159,8 @@ func rowFacts(spec job.Spec, row corpus.Shown) string {
 		return fmt.Sprintf(", value %g", float32(row.Value))
 	case job.Seq2SeqLM:
 		return fmt.Sprintf(", target of %d tokens", len(row.Labels))
+	case job.MaskedLM:
+		return fmt.Sprintf(", %d of them asked for", row.Learnt())
 	}
 	return fmt.Sprintf(", %d of them learnt", row.Learnt())
 }
@@ -173,7 +175,7 @@ func previewJSON(w io.Writer, spec job.Spec, rows []corpus.Shown, report corpus.
 			x["class"], x["label"] = row.Labels[0], row.Label
 		case job.Regression:
 			x["value"] = row.Value
-		case job.Seq2SeqLM:
+		case job.Seq2SeqLM, job.MaskedLM:
 			x["target"], x["labels"] = row.Target, row.Labels
 		default:
 			x["labels"] = row.Labels
