@@ -45,6 +45,10 @@ func HeadKey(id job.ID) string { return string(id) + "/HEAD" }
 // ShardKey is where the tokenized data set with a hash (hex) is.
 func ShardKey(hash string) string { return "shards/" + hash + ".shard" }
 
+// InitKey is where the trainables with a hash (hex) are that a job begins as, if its
+// recipe names an adapter: a safetensors file.
+func InitKey(hash string) string { return "inits/" + hash + ".safetensors" }
+
 // manifestMark begins the last part of a manifest's key.
 const manifestMark = "manifest-"
 

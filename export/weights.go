@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"carillon/safetensors"
 )
@@ -36,7 +37,10 @@ func writeWeights(path string, dtype safetensors.DType, tensors []safetensors.Te
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// readTensors reads all tensors of a file.
+// endless says whether a number is none, or infinite.
+func endless(x float32) bool { return x-x != 0 }
+
+// readTensors reads all tensors of an adapter's file, which must be numbers.
 func readTensors(path string) ([]safetensors.Tensor, error) {
 	f, err := safetensors.Open(path)
 	if err != nil {
@@ -48,6 +52,9 @@ func readTensors(path string) ([]safetensors.Tensor, error) {
 		data := make([]float32, t.Size())
 		if err := f.Float32(t.Name, data); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if i := slices.IndexFunc(data, endless); i >= 0 {
+			return nil, fmt.Errorf("%s: tensor %q: element %d is %v; want a finite number", path, t.Name, i, data[i])
 		}
 		tensors = append(tensors, safetensors.Tensor{Name: t.Name, Shape: t.Shape, Data: data})
 	}

@@ -66,6 +66,17 @@ func (s Spec) WithMethod(other Spec) Spec {
 	return s
 }
 
+// WithSectionOf returns s with the section that configures its method from other,
+// where s has none, and what follows from it.
+func (s Spec) WithSectionOf(other Spec) Spec {
+	if name := sectionOf[s.Method]; name != "" && s.sectionField(name).IsNil() {
+		s.forget()
+		s.sectionField(name).Set(other.sectionField(name))
+		s.derive()
+	}
+	return s
+}
+
 // learningRates are what people start from: they differ by orders of magnitude
 // between methods. Those of adapter, prompt and prefix are what was best, or next to
 // it, of five on a small encoder and 1,600 short texts; the libraries' own (1e-4,
@@ -107,7 +118,7 @@ func (s *Spec) derive() {
 	if s.MaxSteps == 0 && s.NumEpochs == 0 {
 		s.NumEpochs = 1
 	}
-	if name, ok := sectionOf[s.Method]; ok {
+	if name, ok := sectionOf[s.Method]; ok && s.InitFrom == "" {
 		made(s.sectionField(name))
 	}
 }
@@ -122,6 +133,12 @@ func (s *Spec) forget() {
 	}
 	if s.MaxSteps == 0 && s.NumEpochs == 1 {
 		s.NumEpochs = 0
+	}
+	if name, ok := sectionOf[s.Method]; ok {
+		section := s.sectionField(name)
+		if !section.IsNil() && reflect.DeepEqual(section.Interface(), sectionDefaults(section.Type().Elem()).Interface()) {
+			section.SetZero()
+		}
 	}
 }
 
@@ -158,6 +175,10 @@ func (s Spec) ResolvedAs(saved Spec) Spec {
 	}
 	if s.ClassWeights == nil {
 		s.ClassWeights = saved.ClassWeights
+	}
+	if s.InitFrom != "" && s.Method == saved.Method {
+		s.InitSHA256 = cmp.Or(s.InitSHA256, saved.InitSHA256)
+		s = s.WithSectionOf(saved)
 	}
 	return s
 }

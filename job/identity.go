@@ -24,7 +24,8 @@ var free = []string{
 
 // Identity names what a job computes: SHA-256 of the canonical JSON (sorted
 // keys, shortest numbers) of the spec's keys that can change a bit of it, with
-// the hashes of base model and data in place of their paths.
+// the hashes of base model, data and the adapter that it begins as in place of
+// their paths.
 func (s Spec) Identity(base, data [32]byte) [32]byte {
 	m := s.fixed()
 	m["format"] = identityFormat
@@ -69,6 +70,10 @@ func (s Spec) fixed() map[string]any {
 	}
 	delete(m, "version")
 	delete(m, "base_model")
+	delete(m, "init_sha256")
+	if s.InitFrom != "" {
+		m["init_from"] = s.InitSHA256
+	}
 	for _, key := range []string{"datasets", "test_datasets"} {
 		list, _ := m[key].([]any)
 		for _, d := range list {

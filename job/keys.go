@@ -38,6 +38,7 @@ var aliases = map[string]string{
 	"lora_alpha":          "lora.lora_alpha",
 	"lora_dropout":        "lora.lora_dropout",
 	"lora_target_modules": "lora.target_modules",
+	"lora_model_dir":      "init_from",
 
 	"lora_modules_to_save": "lora.modules_to_save",
 	"peft_use_dora":        "lora.use_dora",
@@ -131,7 +132,6 @@ var differs = map[string]string{
 	"dataset_prepared_path":         "prepared data is kept in the store; leave it out",
 	"dataloader_num_workers":        "batches are read without workers; leave it out",
 	"overwrite_output_dir":          "write another output_dir, or start train with --resume",
-	"lora_model_dir":                "going on from an adapter is not built; start train with --resume to go on with a job",
 	"auto_find_batch_size":          "micro_batch_size is part of the result; write it",
 	"global_batch_size":             "the global batch is lanes x micro_batch_size; write lanes: %s and micro_batch_size: 1",
 	"effective_batch_size":          "the global batch is lanes x micro_batch_size; write lanes: %s and micro_batch_size: 1",

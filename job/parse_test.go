@@ -64,7 +64,7 @@ func TestParseReadsEveryKey(t *testing.T) {
 		t.Errorf("Parse = %+v\nwant    %+v", s, want)
 	}
 	for key := range sections[""] {
-		if !strings.Contains(string(text), "\n"+key+":") && !slices.Contains([]string{"num_epochs", "warmup_steps", "reinit_weights", "unfrozen_parameters", "bottleneck", "prompt", "prefix", "ia3", "feature"}, key) {
+		if !strings.Contains(string(text), "\n"+key+":") && !slices.Contains([]string{"num_epochs", "warmup_steps", "reinit_weights", "unfrozen_parameters", "bottleneck", "prompt", "prefix", "ia3", "feature", "init_from", "init_sha256"}, key) {
 			t.Errorf("testdata/whole.yaml does not set %s", key)
 		}
 	}

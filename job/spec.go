@@ -97,6 +97,14 @@ type Spec struct {
 	IA3 *IA3 `json:"ia3,omitempty" yaml:"ia3"`
 	// Feature configures method feature.
 	Feature *Feature `json:"feature,omitempty" yaml:"feature"`
+	// InitFrom is the directory of an adapter to go on from, as PEFT or AdapterHub lays
+	// it out, of the same Method. The section that configures the method may be left
+	// out: then it is the adapter's, and what is in it must say the same. A head for
+	// other classes begins anew. Default: none.
+	InitFrom string `json:"init_from,omitempty" yaml:"init_from"`
+	// InitSHA256 is the SHA-256 of the weights in InitFrom, as an export writes them:
+	// another adapter there is refused. Default: that of what is there.
+	InitSHA256 string `json:"init_sha256,omitempty" yaml:"init_sha256"`
 	// UnfrozenParameters are regular expressions: of method full, only parameters
 	// whose names one of them matches are trained. Default: none, all are.
 	UnfrozenParameters []string `json:"unfrozen_parameters,omitempty" yaml:"unfrozen_parameters"`

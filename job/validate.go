@@ -2,6 +2,8 @@ package job
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"math"
@@ -148,16 +150,29 @@ func words(w []string) string {
 	return strings.Join(w[:last], ", ") + " or " + w[last]
 }
 
+// begun are the methods that can go on from what one of their adapters holds.
+var begun = []string{"adapter", "ia3", "lora", "prefix", "prompt"}
+
+// isSum says whether text is a SHA-256 as hashes are written here.
+func isSum(text string) bool {
+	b, err := hex.DecodeString(text)
+	return err == nil && len(b) == sha256.Size && text == strings.ToLower(text)
+}
+
 func (s Spec) checkMethod() *keyError {
 	for _, method := range slices.Sorted(maps.Keys(sectionOf)) {
 		name := sectionOf[method]
 		if there := !s.sectionField(name).IsNil(); there && method != s.Method {
 			return &keyError{name, fmt.Sprintf("configures method %s, but method is %s; leave one of the two out", method, s.Method)}
-		} else if !there && method == s.Method {
+		} else if !there && method == s.Method && s.InitFrom == "" {
 			return &keyError{name, "missing; want the section that configures method " + method}
 		}
 	}
 	switch {
+	case s.InitFrom != "" && !slices.Contains(begun, s.Method):
+		return &keyError{"init_from", fmt.Sprintf("with method %s; want %s: a model to go on from is a base_model", s.Method, words(begun))}
+	case s.InitSHA256 != "" && (s.InitFrom == "" || !isSum(s.InitSHA256)):
+		return &keyError{"init_sha256", fmt.Sprintf("%q beside init_from %q; want a SHA-256 in lower-case hex, and the directory of an adapter", s.InitSHA256, s.InitFrom)}
 	case s.Method != "full" && s.ReinitWeights:
 		return &keyError{"reinit_weights", fmt.Sprintf("random weights stay random with method %s; want method full", s.Method)}
 	case s.Method != "full" && s.SaveDtype != "float32":

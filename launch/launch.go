@@ -103,7 +103,9 @@ type run struct {
 	Config
 	dir     string // absolute OutputDir
 	base    model.Facts
-	reading *corpus.Reading // the data, where it had to be read before anything starts
+	goesOn  bool             // from a checkpoint
+	begins  export.Beginning // what it is before the first step, if it does not
+	reading *corpus.Reading  // the data, where it had to be read before anything starts
 	store   objstore.Store
 	began   time.Time
 	*fleet
@@ -146,6 +148,9 @@ func (r *run) check(ctx context.Context) (err error) {
 		return err
 	}
 	if r.base, err = model.Inspect(ctx, r.Spec); err != nil {
+		return err
+	}
+	if err := r.begin(); err != nil {
 		return err
 	}
 	if _, err := openTokenizer(r.Spec, r.base); err != nil {
@@ -300,18 +305,14 @@ func (r *run) prepare(ctx context.Context, info *wire.JobInfo) error {
 		r.Data = d
 		r.View.Note(d.Report.String())
 	}
-	if err := r.Data.put(ctx, r.store); err != nil {
+	if err := errors.Join(r.Data.put(ctx, r.store), r.putBeginning(ctx)); err != nil {
 		return err
 	}
 	identity := r.Spec.Identity(r.base.Hash, r.Data.Hash)
 	info.Identity, info.DataHash = hex.EncodeToString(identity[:]), r.Data.Hash.String()
 	info.BaseHash, info.Steps = hex.EncodeToString(r.base.Hash[:]), r.Spec.TotalSteps(r.Data.Train)
-	var params []checkpoint.Param
-	for _, p := range r.base.Trainables {
-		params = append(params, checkpoint.Param{Name: p.Name, Shape: p.Shape})
-	}
 	var err error
-	info.Params, err = json.Marshal(params)
+	info.Params, err = json.Marshal(r.trainables())
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"carillon/checkpoint"
 	"carillon/corpus"
+	"carillon/export"
 	"carillon/job"
 	"carillon/model"
 	"carillon/objstore"
@@ -20,7 +21,7 @@ func (r *run) resolve(ctx context.Context) error {
 	if r.Resume {
 		saved, err := r.savedSpec(ctx)
 		if err == nil {
-			r.Spec = r.Spec.ResolvedAs(saved)
+			r.Spec, r.goesOn = r.Spec.ResolvedAs(saved), true
 			return nil
 		} else if !errors.Is(err, objstore.ErrNotExist) {
 			return err
@@ -36,6 +37,9 @@ func (r *run) resolve(ctx context.Context) error {
 func resolve(ctx context.Context, spec job.Spec, progress corpus.Progress) (job.Spec, *corpus.Reading, error) {
 	apart, err := model.EncoderDecoder(spec.BaseModel)
 	if err != nil {
+		return spec, nil, err
+	}
+	if spec, err = export.Adopt(spec); err != nil {
 		return spec, nil, err
 	}
 	task, err := corpus.Peek(ctx, spec, apart)

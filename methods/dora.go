@@ -24,7 +24,7 @@ const endMagnitude = ".lora_magnitude_vector"
 //
 //	y = x·Wᵀ + (m/|…| - 1)·drop(x)·Wᵀ + m/|…|·s·drop(x)·(B·A)ᵀ + b
 func (l LoRA) directed(p nn.Params, m nn.Linear, first nn.Init) *Node {
-	key, s := peftPrefix+p.Path(), l.scale(p.Path())
+	key, s := peftPrefix+p.Path(), l.Scale(p.Path())
 	r := l.Rank(p.Path())
 	a := p.Trainable(key+".lora_A.weight", first, r, m.In)
 	b := p.Trainable(key+".lora_B.weight", nn.Zero, m.Out, r)

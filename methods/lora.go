@@ -153,8 +153,8 @@ func (l LoRA) Rates(keys []string) []float64 {
 	return rates
 }
 
-// scale is s.
-func (l LoRA) scale(path string) float64 {
+// Scale returns s, which the correction of a module is multiplied by.
+func (l LoRA) Scale(path string) float64 {
 	alpha, r := l.alphas.of(path, l.LoraAlpha), float64(l.Rank(path))
 	if l.UseRSLoRA {
 		return alpha / math.Sqrt(r)
@@ -183,7 +183,7 @@ func (l LoRA) Linear(p nn.Params, m nn.Linear) *Node {
 	a := p.Trainable(key+".lora_A.weight", first, r, m.In)
 	b := p.Trainable(key+".lora_B.weight", nn.Zero, m.Out, r)
 	low := nn.MatT(p.Dropout(m.X, l.LoraDropout), a)         // [..., R]
-	return Add(y, nn.MatT(MulScalar(low, l.scale(path)), b)) // [..., out]
+	return Add(y, nn.MatT(MulScalar(low, l.Scale(path)), b)) // [..., out]
 }
 
 // rankFor is the rank for a map, which must not be more than the map's own.
@@ -211,5 +211,5 @@ func (l LoRA) Embedding(p nn.Params, e nn.Lookup) *Node {
 	a := p.Trainable(key+".lora_embedding_A", nn.Zero, r, dims[0])
 	b := p.Trainable(key+".lora_embedding_B", nn.Normal(1), dims[1], r)
 	low := nn.Embedding(Transpose(a, 0, 1), e.IDs)           // [B, T, R]
-	return Add(x, nn.MatT(MulScalar(low, l.scale(path)), b)) // [B, T, d]
+	return Add(x, nn.MatT(MulScalar(low, l.Scale(path)), b)) // [B, T, d]
 }

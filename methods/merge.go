@@ -32,7 +32,7 @@ func (l LoRA) Merge(w safetensors.Tensor, inOut bool, trained map[string]safeten
 	if err := fitsWeight(w, a, b, inOut); err != nil {
 		return nil, err
 	}
-	sum := correct(w, a, b, l.scale(path), inOut)
+	sum := correct(w, a, b, l.Scale(path), inOut)
 	used = []string{a.Name, b.Name}
 	if m := trained[key+endMagnitude]; m.Name != "" {
 		if len(m.Data) != b.Shape[0] {

@@ -133,7 +133,7 @@ func (n *node) train(ctx context.Context, spec job.Spec, info wire.JobInfo, l *l
 	}
 	start, err := restore(ctx)
 	if errors.Is(err, objstore.ErrNotExist) {
-		start, err = initial(identity, l, data.Hash()), nil
+		start, err = initial(ctx, spec, store, identity, l, data.Hash())
 	}
 	if err != nil {
 		return err
@@ -230,15 +230,6 @@ func killSelf() {
 		panic("drill: cannot kill this process: " + err.Error())
 	}
 	select {} // the signal is on its way
-}
-
-// initial is the state of a job that has done nothing yet.
-func initial(identity [32]byte, l *learner, data shard.Hash) train.State {
-	w := l.session.Initial()
-	return train.State{
-		W: w, M: make([]float32, len(w)), V: make([]float32, len(w)),
-		Digest: checkpoint.Digest0(identity, l.model.Hash(), data, w),
-	}
 }
 
 // compile opens the backend and makes the job's programs.

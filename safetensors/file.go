@@ -199,6 +199,23 @@ func (d *Dir) tensor(name string) (Info, error) {
 	return d.tensors[i], nil
 }
 
+// Decode reads all tensors of a file that is in memory as float32, in the order of
+// their names.
+func Decode(file []byte) ([]Tensor, error) {
+	infos, err := parse(file)
+	if err != nil {
+		return nil, err
+	}
+	tensors := make([]Tensor, len(infos))
+	for i, t := range infos {
+		tensors[i] = Tensor{Name: t.Name, Shape: t.Shape, Data: make([]float32, t.Size())}
+		if err := t.float32s(tensors[i].Data); err != nil {
+			return nil, err
+		}
+	}
+	return tensors, nil
+}
+
 // Float32 fills dst, which has the tensor's number of elements, with its values.
 func (d *Dir) Float32(name string, dst []float32) error {
 	t, err := d.tensor(name)
