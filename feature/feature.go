@@ -103,7 +103,7 @@ func (s *Source) Train(ctx context.Context) (Result, error) {
 // fit fits the classifier that the spec names.
 func (s *Source) fit(ctx context.Context, rows Rows, labels []int, r *Result) (c *Classifier, err error) {
 	f, classes := s.spec.Feature, len(s.spec.Labels)
-	c = &Classifier{Base: s.spec.BaseModel, BaseHash: hexOf(s.base), Pooling: f.Pooling, Kind: f.Classifier, Labels: s.spec.Labels, Vectors: s.key.String()}
+	c = &Classifier{Base: s.spec.BaseModel, BaseHash: hexOf(s.facts.Hash), Pooling: f.Pooling, Kind: f.Classifier, Labels: s.spec.Labels, Vectors: s.key.String()}
 	if f.Classifier == "mlp" {
 		c.layers, r.C, r.Validated, err = chooseMLP(ctx, rows, labels, classes, f.HiddenSize, s.spec.Seed)
 	} else {
@@ -144,7 +144,7 @@ func HeldOut(ctx context.Context, be *backend.Backend, dir string, spec job.Spec
 		return ask.Loss{}, err
 	}
 	defer s.Close()
-	if got := hexOf(s.base); got != c.BaseHash {
+	if got := hexOf(s.facts.Hash); got != c.BaseHash {
 		return ask.Loss{}, fmt.Errorf("classifier %s is for the base model %s with hash %.12s…, and %s has %.12s…", dir, c.Base, c.BaseHash, s.spec.BaseModel, got)
 	}
 	if s.set.HeldOutLen() == 0 {

@@ -69,8 +69,8 @@ func train(t *testing.T, be *backend.Backend, spec job.Spec) (Result, int) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	c := &counter{Encoder: s.encoder}
-	s.encoder = c
+	c, load := &counter{}, s.load
+	s.load = func() (_ Encoder, err error) { c.Encoder, err = load(); return c, err }
 	r, err := s.Train(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -7,9 +7,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"carillon/ask"
 	"carillon/backend"
@@ -17,98 +19,98 @@ import (
 	"carillon/job"
 	"carillon/model"
 	"carillon/shard"
-	"carillon/tokenizer"
 )
 
 // Encoder makes vectors of texts; package model has one.
 type Encoder interface {
-	// Width returns the length of a vector.
-	Width() int
-	// Features returns the vectors [Rows, Width] of a batch, of which it reads
+	// Features returns the vectors [Rows, d] of a batch, of which it reads
 	// Tokens and Mask. The same batch gives the same bits.
 	Features(in model.Input) ([]float32, error)
 }
 
-// Source is a recipe's examples with the model that makes vectors of them. It is
-// for one goroutine at a time.
+// Source is a recipe's examples with what makes vectors of them. The model is loaded
+// when a vector is missing. A source is for one goroutine at a time.
 type Source struct {
 	spec     job.Spec // resolved
 	set      *shard.Set
-	encoder  Encoder
-	base     [sha256.Size]byte
+	facts    model.Facts // of the base model
 	key      Key
-	context  int // longest text that the model reads, in tokens
 	progress corpus.Progress
+	load     func() (Encoder, error)
 	close    []func() error
 }
 
-// Open reads a recipe's data and the base model.
+// Open reads a recipe's data, and what the base model is.
 func Open(ctx context.Context, be *backend.Backend, spec job.Spec, progress corpus.Progress) (*Source, error) {
+	var facts model.Facts
+	var g errgroup.Group
+	g.Go(func() (err error) {
+		facts, err = model.InspectBase(ctx, spec.BaseModel, optionsOf(spec))
+		return err
+	})
 	reading, spec, err := ask.Read(ctx, spec, progress)
+	if err = cmp.Or(err, g.Wait()); err != nil {
+		return nil, err
+	}
+	if err := suits(spec); err != nil {
+		return nil, err
+	}
+	set, err := dataSet(ctx, reading, spec, facts, progress)
 	if err != nil {
 		return nil, err
 	}
-	return open(be, spec, progress, func(m *model.Model) (*shard.Set, error) { return built(ctx, reading, spec, m, progress) })
+	s := newSource(be, spec, set, facts, progress)
+	s.close = append(s.close, set.Close)
+	return s, nil
 }
 
 // OpenSet is Open for data that is in a shard already; spec is resolved, and the
 // set remains the caller's.
 func OpenSet(be *backend.Backend, spec job.Spec, set *shard.Set, progress corpus.Progress) (*Source, error) {
-	return open(be, spec, progress, func(*model.Model) (*shard.Set, error) { return set, nil })
+	if err := suits(spec); err != nil {
+		return nil, err
+	}
+	facts, err := model.InspectBase(context.Background(), spec.BaseModel, optionsOf(spec))
+	if err != nil {
+		return nil, err
+	}
+	return newSource(be, spec, set, facts, progress), nil
 }
 
-func open(be *backend.Backend, spec job.Spec, progress corpus.Progress, data func(*model.Model) (*shard.Set, error)) (s *Source, err error) {
+func optionsOf(spec job.Spec) model.Options {
+	return model.Options{ReinitWeights: spec.ReinitWeights, Seed: spec.Seed}
+}
+
+func suits(spec job.Spec) error {
 	if spec.TaskType != job.SeqCls {
-		return nil, fmt.Errorf("method: feature, and the data is for task_type %s; a classifier on top tells classes apart: want data with labels, or method lora or prefix", spec.TaskType)
+		return fmt.Errorf("method: feature, and the data is for task_type %s; a classifier on top tells classes apart: want data with labels, or method lora or prefix", spec.TaskType)
 	}
-	s = &Source{spec: spec, progress: progress}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Close())
-		}
-	}()
-	m, err := model.Load(be, spec.BaseModel, model.Options{})
+	return nil
+}
+
+func newSource(be *backend.Backend, spec job.Spec, set *shard.Set, facts model.Facts, progress corpus.Progress) *Source {
+	s := &Source{spec: spec, set: set, facts: facts, progress: progress}
+	s.load = sync.OnceValues(func() (Encoder, error) { return s.encoder(be) })
+	s.key = KeyOf(facts.Hash, set.Hash(), spec.Feature.Pooling, fmt.Sprint(be.Kind(), " ", be.Threads()))
+	return s
+}
+
+// encoder loads the base model.
+func (s *Source) encoder(be *backend.Backend) (Encoder, error) {
+	m, err := model.Load(be, s.spec.BaseModel, optionsOf(s.spec))
 	if err != nil {
-		return s, err
+		return nil, err
 	}
 	s.close = append(s.close, m.Close)
-	s.base, s.context = m.Hash(), m.Config().Context
-	if s.set, err = data(m); err != nil {
-		return s, err
+	if m.Hash() != s.facts.Hash {
+		return nil, fmt.Errorf("base model %s: its files changed while they were read", s.spec.BaseModel)
 	}
-	e, err := m.Encoder(spec.Feature.Pooling)
-	if err != nil {
-		return s, err
-	}
-	s.encoder, s.close = e, append(s.close, e.Close)
-	s.key = KeyOf(s.base, s.set.Hash(), spec.Feature.Pooling, fmt.Sprint(be.Kind(), " ", be.Threads()))
-	return s, nil
-}
-
-// built makes what was read into a shard, in a file that is gone at once: an open
-// set is mapped, and needs no name.
-func built(ctx context.Context, r *corpus.Reading, spec job.Spec, m *model.Model, progress corpus.Progress) (*shard.Set, error) {
-	tok, err := tokenizer.Open(spec.BaseModel)
+	e, err := m.Encoder(s.spec.Feature.Pooling)
 	if err != nil {
 		return nil, err
 	}
-	c := m.Config()
-	switch {
-	case tok.VocabSize() > c.Vocab:
-		return nil, fmt.Errorf("%s: the tokenizer has %d tokens, and the model's vocab_size is %d", spec.BaseModel, tok.VocabSize(), c.Vocab)
-	case spec.SequenceLen > c.Context:
-		return nil, fmt.Errorf("sequence_len: %d; the base model %s takes at most %d tokens", spec.SequenceLen, spec.BaseModel, c.Context)
-	}
-	dir, err := os.MkdirTemp("", "carillon-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "data.shard")
-	if _, _, err := r.Build(ctx, path, spec, corpus.Model{Tokenizer: tok, Vocab: c.Vocab, Context: c.Context}, progress); err != nil {
-		return nil, err
-	}
-	return shard.Open(path)
+	s.close = append(s.close, e.Close)
+	return e, nil
 }
 
 // Close frees the model.
@@ -123,20 +125,28 @@ func (s *Source) Close() error {
 // vectors returns the vectors of the examples; those before from need not be there.
 // computed is how many had to be made.
 func (s *Source) vectors(ctx context.Context, from int) (c *Cache, computed int, err error) {
-	dir := filepath.Join(cmp.Or(s.spec.Store, filepath.Join(s.spec.OutputDir, "store")), "features")
 	rows := s.set.Len() + s.set.HeldOutLen()
-	return Fill(dir, s.key, rows, s.encoder.Width(), from, func(a, b int) ([]float32, error) { return s.encode(ctx, a, b) })
+	return Fill(folder(s.spec), s.key, rows, s.facts.Width, from, func(a, b int) ([]float32, error) { return s.encode(ctx, a, b) })
+}
+
+// folder is where a recipe's vectors are kept.
+func folder(spec job.Spec) string {
+	return filepath.Join(cmp.Or(spec.Store, filepath.Join(spec.OutputDir, "store")), "features")
 }
 
 // encode makes the vectors of examples [from, to). The longest stand together in
 // the first batch, and so on; a batch has about as many tokens as any other.
 func (s *Source) encode(ctx context.Context, from, to int) ([]float32, error) {
+	encoder, err := s.load()
+	if err != nil {
+		return nil, err
+	}
 	examples, order := make([]shard.Example, to-from), make([]int, to-from)
 	for i := range examples {
 		examples[i], order[i] = s.example(from+i), i
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return len(examples[b].Tokens) - len(examples[a].Tokens) })
-	width := s.encoder.Width()
+	width := s.facts.Width
 	out := make([]float32, len(order)*width)
 	for len(order) > 0 {
 		if s.progress != nil {
@@ -145,11 +155,11 @@ func (s *Source) encode(ctx context.Context, from, to int) ([]float32, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		length := min(padded(len(examples[order[0]].Tokens)), s.context)
+		length := min(padded(len(examples[order[0]].Tokens)), s.facts.Context)
 		rows := max(1, batchTokens/length)
 		batch := order[:min(rows, len(order))]
 		order = order[len(batch):]
-		vectors, err := s.encoder.Features(inputOf(examples, batch, rows, length))
+		vectors, err := encoder.Features(inputOf(examples, batch, rows, length))
 		if err != nil {
 			return nil, err
 		}

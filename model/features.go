@@ -1,6 +1,7 @@
 package model
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 
+	"carillon/backend"
 	"carillon/model/nn"
 )
 
@@ -27,6 +29,23 @@ func meanOfTokens(x, mask *Node) *Node {
 	token := ConvertDType(MinScalar(mask, int32(1)), dtypes.Float32)            // [B, T]
 	sum := ReduceSum(Mul(x, ExpandDims(token, -1)), 1)                          // [B, d]
 	return Div(sum, ExpandDims(MaxScalar(ReduceSum(token, 1), float32(1)), -1)) // [B, d]
+}
+
+// InspectBase reads the facts of a base model alone, as Inspect does, and makes sure
+// that its tensors fit its configuration: whatever head it has, none is needed.
+func InspectBase(ctx context.Context, dir string, opts Options) (f Facts, err error) {
+	be, err := backend.Open(ctx, backend.Options{Name: backend.Go})
+	if err != nil {
+		return f, err
+	}
+	defer be.Close()
+	m, err := load(be.Compute(), dir, opts)
+	if err != nil {
+		return f, fmt.Errorf("base model %s: %w", dir, err)
+	}
+	f.Config, f.Hash = m.config, m.hash
+	f.Width, f.Depth, f.Heads = m.arch.Dimensions()
+	return f, nil
 }
 
 // Encoder makes vectors of texts with a base model as it is: no method is in it,
