@@ -41,23 +41,38 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"tiny":  tiny,
-			"saved": saved,
-			"cut":   cut,
-			"nan":   nan,
-			"exits": exits,
+			"tiny":   tiny,
+			"prefix": prefix,
+			"saved":  saved,
+			"cut":    cut,
+			"nan":    nan,
+			"exits":  exits,
 		},
 	})
 }
 
-// tiny BASE ADAPTER makes a small model and an adapter of it.
+// tiny BASE ADAPTER [SEED] makes a small model and an adapter of it.
 func tiny(ts *testscript.TestScript, _ bool, args []string) {
 	be, err := backend.Open(context.Background(), backend.Options{Name: backend.Go})
 	ts.Check(err)
 	defer be.Close()
 	base, adapter := ts.MkAbs(args[0]), ts.MkAbs(args[1])
-	ts.Check(asktest.Base(be, base))
+	seed := 1
+	if len(args) > 2 {
+		seed, err = strconv.Atoi(args[2])
+		ts.Check(err)
+	}
+	ts.Check(asktest.BaseBy(be, base, uint64(seed)))
 	ts.Check(asktest.Adapter(be, base, adapter))
+}
+
+// prefix BASE ADAPTER makes an adapter of another method, for a model of tiny.
+func prefix(ts *testscript.TestScript, _ bool, args []string) {
+	be, err := backend.Open(context.Background(), backend.Options{Name: backend.Go})
+	ts.Check(err)
+	defer be.Close()
+	spec := job.Spec{Method: "prefix", Seed: 5, Prefix: &job.Prefix{NumVirtualTokens: 3}}
+	ts.Check(asktest.Untrained(be, ts.MkAbs(args[0]), ts.MkAbs(args[1]), spec))
 }
 
 // saved RUN JOB leaves what a run does: the adapter of tiny, saved after step 7.
