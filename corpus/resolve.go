@@ -79,6 +79,20 @@ func (r *Reading) idle(spec job.Spec, task string) error {
 	case spec.TrainOnInputs && task != job.CausalLM:
 		return fmt.Errorf("train_on_inputs: true; the data is for %s, in which inputs are not learnt", task)
 	}
+	return idleApart(spec)
+}
+
+// idleApart is idle for keys about what is held out.
+func idleApart(spec job.Spec) error {
+	listed := slices.ContainsFunc(spec.Datasets, func(d job.Dataset) bool { return len(d.HeldOut) > 0 })
+	switch {
+	case spec.ValSetSize > 0:
+		return nil
+	case spec.GroupBy != "":
+		return fmt.Errorf("group_by: %s; it says which records val_set_size holds out together, and val_set_size is 0: set it, or leave group_by out", spec.GroupBy)
+	case spec.RemoveOverlap && len(spec.TestDatasets) == 0 && !listed:
+		return errors.New("remove_overlap: true; nothing is held out that training examples could repeat: set val_set_size or test_datasets, or leave it out")
+	}
 	return nil
 }
 
