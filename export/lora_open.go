@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"carillon/job"
 	"carillon/safetensors"
@@ -101,10 +102,11 @@ func kept[T any](table map[string]T) map[string]T {
 }
 
 // added are the modules to save that PEFT does not name by itself: for classifiers
-// it adds the heads, now and then twice.
+// it adds the heads, now and then twice, and those whose names end as theirs do.
 func added(modules []string, classifier bool) (list []string) {
 	for _, m := range modules {
-		if !slices.Contains(list, m) && !(classifier && slices.Contains(savedModules, m)) {
+		head := classifier && slices.ContainsFunc(savedModules, func(end string) bool { return strings.HasSuffix(m, end) })
+		if !slices.Contains(list, m) && !head {
 			list = append(list, m)
 		}
 	}
