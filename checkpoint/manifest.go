@@ -25,11 +25,12 @@ type Manifest struct {
 	Step         uint64          `json:"step"`       // steps done
 	Digest       string          `json:"digest"`     // of the training state, SHA-256 in hex
 	Updates      uint64          `json:"updates,omitempty"`
-	Spec         json.RawMessage `json:"spec,omitempty"`   // job.Spec
-	Params       []Param         `json:"params,omitempty"` // the trainables in flat order, where known
-	Eval         *Eval           `json:"eval,omitempty"`   // the newest evaluation
-	Size         int64           `json:"size"`             // bytes of the encoded state
-	Chunks       []Chunk         `json:"chunks"`           // in order
+	Spec         json.RawMessage `json:"spec,omitempty"`    // job.Spec
+	Params       []Param         `json:"params,omitempty"`  // the trainables in flat order, where known
+	Eval         *Eval           `json:"eval,omitempty"`    // the newest evaluation
+	Verdict      *Verdict        `json:"verdict,omitempty"` // on all evaluations so far, with load_best_model_at_end
+	Size         int64           `json:"size"`              // bytes of the encoded state
+	Chunks       []Chunk         `json:"chunks"`            // in order
 }
 
 // Param is a trainable tensor.

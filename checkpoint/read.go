@@ -69,6 +69,25 @@ func Load(ctx context.Context, store objstore.Store, id job.ID) (Manifest, []byt
 	}
 }
 
+// Named returns the manifest and the encoded state of a checkpoint that is stored
+// under a name.
+func Named(ctx context.Context, store objstore.Store, id job.ID, name string) (Manifest, []byte, error) {
+	groups, err := scan(ctx, store, id)
+	if err != nil {
+		return Manifest{}, nil, err
+	}
+	i := slices.IndexFunc(groups, func(g *group) bool { return Name(g.generation, g.step) == name && len(g.manifests) > 0 })
+	if i < 0 {
+		return Manifest{}, nil, fmt.Errorf("checkpoint %s of job %s is not stored", name, id)
+	}
+	m, err := readManifest(ctx, store, groups[i].manifests[0])
+	if err != nil {
+		return m, nil, err
+	}
+	state, err := ReadState(ctx, store, m)
+	return m, state, err
+}
+
 // readManifest reads and verifies a manifest. A missing one is no
 // objstore.ErrNotExist here: that would read as "nothing is saved".
 func readManifest(ctx context.Context, store objstore.Store, key string) (Manifest, error) {

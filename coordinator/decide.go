@@ -30,7 +30,11 @@ func (c *Coordinator) decide(ctx context.Context, j *ledger.Job) {
 	if e == nil {
 		return
 	}
-	if ok := c.propose(ctx, j.ID, *e); ok && e.Drill != nil {
+	ok := c.propose(ctx, j.ID, *e)
+	if ok && (e.Judge != nil || e.Stop != nil) {
+		l.nudge() // a checkpoint may have waited for it
+	}
+	if ok && e.Drill != nil {
 		c.log.Info("drill", "drill", e.Drill.String())
 		c.cfg.Kill()
 	}
@@ -46,6 +50,9 @@ func (c *Coordinator) entry(j *ledger.Job) *ledger.Entry {
 	}
 	if d := c.drill(j); d != nil {
 		return &ledger.Entry{Drill: d}
+	}
+	if e := c.best(j); e != nil {
+		return e
 	}
 	if c.allLeave(j) {
 		return &ledger.Entry{Stop: &ledger.Stop{Reason: "every node is leaving"}}

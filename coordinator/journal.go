@@ -35,7 +35,7 @@ type Metrics struct {
 // MetricsOf makes a record a line.
 func MetricsOf(r wire.StepRecord) Metrics {
 	m := Metrics{
-		Step: r.Step, Epoch: r.Epoch, Loss: meanLoss(r.Tail), GradNorm: r.Norm, LearningRate: r.LearningRate,
+		Step: r.Step, Epoch: r.Epoch, Loss: MeanLoss(r.Tail), GradNorm: r.Norm, LearningRate: r.LearningRate,
 		Tokens: r.Tail[allreduce.Tokens], BytesSent: r.BytesSent, Nodes: r.Nodes, Roster: r.Roster,
 		Seconds: r.Seconds, SumSeconds: r.SumSeconds, Digest: r.Digest,
 	}
@@ -43,13 +43,14 @@ func MetricsOf(r wire.StepRecord) Metrics {
 		m.TokensPerSecond = float64(m.Tokens) / r.Seconds
 	}
 	if r.EvalTail != nil {
-		loss := meanLoss(*r.EvalTail)
+		loss := MeanLoss(*r.EvalTail)
 		m.EvalLoss = &loss
 	}
 	return m
 }
 
-func meanLoss(tail [8]int64) float64 {
+// MeanLoss is what a summed tail comes to for each token; 0 where none counts.
+func MeanLoss(tail [8]int64) float64 {
 	if tail[allreduce.Tokens] == 0 {
 		return 0
 	}

@@ -88,6 +88,9 @@ func (c *Coordinator) open(ctx context.Context, l *leading, j *ledger.Job) error
 			return fmt.Errorf("claim the store: %w", err)
 		}
 		claim := ledger.Claim{Incarnation: uint32(head.Incarnation), Generation: head.Generation}
+		if claim.Verdict, err = c.verdictAt(ctx, j.ID); err != nil {
+			return fmt.Errorf("claim the store: %w", err)
+		}
 		if !c.propose(ctx, j.ID, ledger.Entry{Claim: &claim}) {
 			return errors.New("the claim of the store was not agreed on")
 		}
@@ -114,9 +117,10 @@ func (c *Coordinator) settle(l *leading, head checkpoint.Head) {
 }
 
 func (c *Coordinator) wholePlan(l *leading) *ledger.Checkpoint {
+	j := c.job()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p := l.plans.newest((*plan).whole); p != nil {
+	if p := l.plans.newest((*plan).whole); p != nil && c.judged(j, p.step) {
 		return p.entry(l.records.eval(p.step))
 	}
 	return nil
@@ -156,7 +160,11 @@ func (c *Coordinator) prune(ctx context.Context, j *ledger.Job) error {
 	if err != nil || s.SaveTotalLimit <= 0 {
 		return err
 	}
-	return checkpoint.Prune(ctx, c.cfg.Store, j.ID, checkpoint.Keep{Last: s.SaveTotalLimit}, func(names []string) error {
+	keep := checkpoint.Keep{Last: s.SaveTotalLimit}
+	if name := j.Verdict.Name; name != "" {
+		keep.Pinned = []string{name}
+	}
+	return checkpoint.Prune(ctx, c.cfg.Store, j.ID, keep, func(names []string) error {
 		if !c.propose(ctx, j.ID, ledger.Entry{Remove: &ledger.Remove{Names: names}}) {
 			return errors.New("the removal was not agreed on")
 		}
@@ -171,7 +179,7 @@ func manifestOf(j *ledger.Job) checkpoint.Manifest {
 	m := checkpoint.Manifest{
 		Job: j.ID, Identity: j.Info.Identity, BaseHash: j.Info.BaseHash, DataHash: j.Info.DataHash,
 		Incarnation: uint64(j.Incarnation), Generation: c.Generation, Step: c.Step, Digest: c.Digest,
-		Spec: json.RawMessage(j.Info.Spec), Size: c.Size,
+		Spec: json.RawMessage(j.Info.Spec), Size: c.Size, Verdict: c.Verdict,
 	}
 	if c.Eval != nil {
 		m.Eval = &checkpoint.Eval{Step: c.Eval.Step, Tail: c.Eval.Tail}

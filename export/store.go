@@ -18,12 +18,16 @@ type Result struct {
 	Step   uint64 // steps done in the checkpoint
 }
 
-// FromStore exports the newest checkpoint of a job into the directory out: a model
+// FromStore exports the newest checkpoint of a job, or the best one where the job is
+// to (load_best_model_at_end), into the directory out: a model
 // directory for method full, an adapter's for others. baseDir is the base model's
 // directory; "" is where the spec has it. The error is objstore.ErrNotExist if the
 // job has saved nothing.
 func FromStore(ctx context.Context, store objstore.Store, id job.ID, out, baseDir string) (Result, error) {
 	m, state, err := checkpoint.Load(ctx, store, id)
+	if err == nil && m.Verdict != nil && m.Verdict.Name != m.Name() && m.Verdict.Name != "" {
+		m, state, err = checkpoint.Named(ctx, store, id, m.Verdict.Name)
+	}
 	if err != nil {
 		return Result{}, err
 	}

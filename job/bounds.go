@@ -44,6 +44,7 @@ func (s Spec) bounds() []bound {
 		{"max_grad_norm", s.MaxGradNorm, 0, 1e30, false, false},
 		{"eval_steps", float64(s.EvalSteps), 0, many, false, false},
 		{"eval_examples", float64(s.EvalExamples), 0, many, false, false},
+		{"early_stopping_patience", float64(s.EarlyStoppingPatience), 0, many, false, false},
 		{"save_steps", float64(s.SaveSteps), 0, many, false, false},
 		{"save_minutes", s.SaveMinutes, 0, 1e6, false, false},
 		{"save_total_limit", float64(s.SaveTotalLimit), 0, many, false, false},

@@ -187,9 +187,12 @@ type Spec struct {
 	// EvalExamples is how many held-out examples that loss is of. Default: 0,
 	// all.
 	EvalExamples int `json:"eval_examples" yaml:"eval_examples"`
-	// EarlyStoppingPatience is not built; 0.
+	// EarlyStoppingPatience ends the job after so many evaluations in a row without
+	// a lower held-out loss. Wants `load_best_model_at_end`. Default: 0, never.
 	EarlyStoppingPatience int `json:"early_stopping_patience" yaml:"early_stopping_patience"`
-	// LoadBestModelAtEnd is not built; false.
+	// LoadBestModelAtEnd exports the state with the lowest held-out loss of all
+	// evaluations, not the last one. Each evaluation then ends with a checkpoint.
+	// Wants `eval_steps`. Default: false.
 	LoadBestModelAtEnd bool `json:"load_best_model_at_end" yaml:"load_best_model_at_end"`
 
 	// SaveSteps is every how many steps a checkpoint is made; 0: after the last.

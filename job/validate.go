@@ -20,7 +20,7 @@ func (e *keyError) Error() string { return e.key + ": " + e.problem }
 // be right; nil if the job can be tried.
 func (s Spec) Validate() error {
 	for _, check := range []func(Spec) *keyError{
-		Spec.checkData, Spec.checkChoices, Spec.checkMethod, Spec.checkNumbers, Spec.checkTogether, Spec.checkUnbuilt,
+		Spec.checkData, Spec.checkChoices, Spec.checkMethod, Spec.checkNumbers, Spec.checkTogether, Spec.checkBest, Spec.checkUnbuilt,
 	} {
 		if err := check(s); err != nil {
 			return err
@@ -243,13 +243,37 @@ const maxBuckets = 4
 
 // checkUnbuilt refuses what the spec has a place for and nobody carries out yet.
 func (s Spec) checkUnbuilt() *keyError {
-	switch {
-	case s.EarlyStoppingPatience != 0:
-		return &keyError{"early_stopping_patience", "not built yet; leave it out"}
-	case s.LoadBestModelAtEnd:
-		return &keyError{"load_best_model_at_end", "not built yet; leave it out"}
-	case s.ResumeFromCheckpoint != "":
+	if s.ResumeFromCheckpoint != "" {
 		return &keyError{"resume_from_checkpoint", "not built yet; start train with --resume to go on with the job in output_dir"}
 	}
 	return nil
+}
+
+// checkBest says what stands in the way of finding the best state.
+func (s Spec) checkBest() *keyError {
+	switch {
+	case s.EarlyStoppingPatience > 0 && !s.LoadBestModelAtEnd:
+		return &keyError{"early_stopping_patience", "without load_best_model_at_end the last state would be exported, which is not the best; set that to true as well"}
+	case s.LoadBestModelAtEnd && s.EvalSteps == 0:
+		return &keyError{"load_best_model_at_end", "without eval_steps there is one evaluation only; say every how many steps to evaluate"}
+	case s.LoadBestModelAtEnd && !s.holdsOut():
+		return &keyError{"load_best_model_at_end", "nothing is held out to tell the best by; set val_set_size or test_datasets"}
+	}
+	return nil
+}
+
+// holdsOut says whether anything can be held out.
+func (s Spec) holdsOut() bool {
+	return s.ValSetSize > 0 || len(s.TestDatasets) > 0 || slices.ContainsFunc(s.Datasets, func(d Dataset) bool { return len(d.HeldOut) > 0 })
+}
+
+// Exhausted says whether so many evaluations without a better one end the job.
+func (s Spec) Exhausted(since int) bool {
+	return s.EarlyStoppingPatience > 0 && since >= s.EarlyStoppingPatience
+}
+
+// Judges says whether the evaluation after a step has a part in the choice of the
+// best state: the regular ones and that after the last of steps do.
+func (s Spec) Judges(step, steps uint64) bool {
+	return s.LoadBestModelAtEnd && (step%uint64(s.EvalSteps) == 0 || step == steps)
 }

@@ -76,8 +76,10 @@ type Result struct {
 	Identity        string   `json:"identity"`
 	Steps           uint64   `json:"steps"`
 	Stopped         bool     `json:"stopped"`                 // ended before its last step, on request
+	EarlyStopped    bool     `json:"early_stopped,omitempty"` // ended because it did not get better
+	BestStep        uint64   `json:"best_step,omitempty"`     // of the state that was exported, with load_best_model_at_end
 	Loss            float64  `json:"loss"`                    // per token, of the last step
-	HeldOutLoss     *float64 `json:"held_out_loss,omitempty"` // per token, of the last evaluation
+	HeldOutLoss     *float64 `json:"held_out_loss,omitempty"` // per token, of the last evaluation, or of the best
 	TokensPerSecond float64  `json:"tokens_per_second"`
 	BytesPerStep    float64  `json:"bytes_per_step"` // sent by one node, on the average
 	FirstStep       float64  `json:"first_step_seconds"`
@@ -305,6 +307,9 @@ func (r *run) prepare(ctx context.Context, info *wire.JobInfo) error {
 		r.Data = d
 		r.View.Note(d.Report.String())
 	}
+	if r.Spec.LoadBestModelAtEnd && r.Data.HeldOut == 0 {
+		return errors.New("load_best_model_at_end: no example is held out to tell the best state by; set val_set_size or test_datasets")
+	}
 	if err := errors.Join(r.Data.put(ctx, r.store), r.putBeginning(ctx)); err != nil {
 		return err
 	}
@@ -332,8 +337,13 @@ func (r *run) result(ctx context.Context, w watched, info wire.JobInfo) (Result,
 		return Result{}, err
 	}
 	res := w.result()
-	res.Job, res.AdapterSHA256, res.Steps, res.Digest, res.Identity = r.Job, e.SHA256, e.Step, m.Digest, info.Identity
-	res.Stopped = e.Step < info.Steps
+	res.Job, res.AdapterSHA256, res.Steps, res.Digest, res.Identity = r.Job, e.SHA256, m.Step, m.Digest, info.Identity
+	res.Stopped = m.Step < info.Steps
+	if v := m.Verdict; v != nil {
+		loss := coordinator.MeanLoss(v.Best.Tail)
+		res.BestStep, res.HeldOutLoss, res.EarlyStopped = e.Step, &loss, r.Spec.Exhausted(v.Since)
+		res.Stopped = res.Stopped && !res.EarlyStopped
+	}
 	res.Nodes, res.OutputDir, res.Export = r.Spec.Nodes, r.dir, out
 	res.Seconds, res.PeakBytes = time.Since(r.began).Seconds(), r.fleet.peak()
 	return res, nil

@@ -18,10 +18,11 @@ import (
 
 // Data is a job's data set, tokenized: one shard file.
 type Data struct {
-	Path   string // of the shard
-	Hash   shard.Hash
-	Train  int // training examples
-	Report corpus.Report
+	Path    string // of the shard
+	Hash    shard.Hash
+	Train   int // training examples
+	HeldOut int // examples to evaluate
+	Report  corpus.Report
 }
 
 // Prepare reads the data sets of a spec, tokenizes them with the base model's
@@ -59,7 +60,7 @@ func prepare(ctx context.Context, spec job.Spec, base model.Facts, reading *corp
 	}
 	d := &Data{Path: filepath.Join(dir, "data.shard")}
 	d.Hash, d.Report, err = reading.Build(ctx, d.Path, spec, corpus.Model{Tokenizer: tok, Vocab: base.Vocab, Context: base.Context}, progress)
-	d.Train = d.Report.Train
+	d.Train, d.HeldOut = d.Report.Train, d.Report.HeldOut
 	return d, err
 }
 
@@ -93,7 +94,7 @@ func fetchData(ctx context.Context, store objstore.Store, hash, dir string) (*Da
 		return nil, err
 	}
 	defer s.Close()
-	return &Data{Path: path, Hash: s.Hash(), Train: s.Len()}, nil
+	return &Data{Path: path, Hash: s.Hash(), Train: s.Len(), HeldOut: s.HeldOutLen()}, nil
 }
 
 // put makes the shard an object of the store, under its hash.

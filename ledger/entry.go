@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"carillon/checkpoint"
 	"carillon/job"
 	"carillon/roster"
 )
@@ -22,6 +23,7 @@ type Entry struct {
 	Claim    *Claim         `json:"claim,omitempty"`
 	Probe    *Probe         `json:"probe,omitempty"`
 	Roster   *roster.Roster `json:"roster,omitempty"`
+	Judge    *Eval          `json:"judge,omitempty"`
 	Complete *Checkpoint    `json:"complete,omitempty"`
 	Restore  *Restore       `json:"restore,omitempty"`
 	Remove   *Remove        `json:"remove,omitempty"`
@@ -46,8 +48,9 @@ type Submit struct {
 // Claim says that the job's store knows this ledger under an incarnation, and
 // what the store held then.
 type Claim struct {
-	Incarnation uint32 `json:"incarnation"`
-	Generation  uint64 `json:"generation"`
+	Incarnation uint32              `json:"incarnation"`
+	Generation  uint64              `json:"generation"`
+	Verdict     *checkpoint.Verdict `json:"verdict,omitempty"` // of the manifest that HEAD named
 }
 
 // Probe fixes the kind of compute backend that a job runs on.
@@ -67,9 +70,13 @@ type Checkpoint struct {
 	Size       int64   `json:"size"`   // bytes of the state
 	Chunks     []Chunk `json:"chunks"` // in order
 	Eval       *Eval   `json:"eval,omitempty"`
+
+	// Verdict is that of the job when this became whole; Apply fills it in.
+	Verdict *checkpoint.Verdict `json:"verdict,omitempty"`
 }
 
-// Eval is the newest evaluation, as the summed tail.
+// Eval is an evaluation, as the summed tail. As an entry it is one on which the
+// choice of the best state depends.
 type Eval struct {
 	Step uint64   `json:"step"`
 	Tail [8]int64 `json:"tail"`
@@ -87,6 +94,8 @@ type Restore struct {
 	Name       string `json:"name"`       // in the store, of what is restored
 	Generation uint64 `json:"generation"` // the new one: the old one + 1
 	Step       uint64 `json:"step"`
+
+	Verdict *checkpoint.Verdict `json:"verdict,omitempty"` // of what is restored
 }
 
 // Remove names checkpoints that are going to be removed

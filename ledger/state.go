@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"carillon/checkpoint"
 	"carillon/job"
 	"carillon/roster"
 )
@@ -37,9 +38,13 @@ type Job struct {
 	Complete    *Checkpoint   `json:"complete"` // the newest whole one of this generation
 	Restored    *Restore      `json:"restored"` // the last restore
 	Removed     []string      `json:"removed"`
-	Fired       []job.Drill   `json:"fired"`
-	Stop        *Stop         `json:"stop"`
-	End         *End          `json:"end"`
+
+	// Verdict is the zero one unless the best state counts.
+	Verdict checkpoint.Verdict `json:"verdict,omitzero"`
+
+	Fired []job.Drill `json:"fired"`
+	Stop  *Stop       `json:"stop"`
+	End   *End        `json:"end"`
 }
 
 // Change is a roster that was, in short.
@@ -106,6 +111,8 @@ func (j *Job) apply(e Entry) error {
 		j.Probe = *e.Probe
 	case e.Roster != nil:
 		return j.enroll(*e.Roster, e.Time)
+	case e.Judge != nil:
+		return j.judge(*e.Judge)
 	case e.Complete != nil:
 		return j.complete(*e.Complete)
 	case e.Restore != nil:
@@ -169,6 +176,18 @@ func (j *Job) claim(c Claim) error {
 		return fmt.Errorf("claim incarnation %d: the ledger has incarnation %d: %w", c.Incarnation, j.Incarnation, ErrVoid)
 	}
 	j.Incarnation, j.Generation = c.Incarnation, c.Generation
+	if c.Verdict != nil {
+		j.Verdict = *c.Verdict
+	}
+	return nil
+}
+
+// judge takes an evaluation. A job that goes on from a checkpoint makes some again.
+func (j *Job) judge(e Eval) error {
+	if e.Step <= j.Verdict.Step {
+		return fmt.Errorf("evaluation of step %d, that of step %d has counted: %w", e.Step, j.Verdict.Step, ErrVoid)
+	}
+	j.Verdict = j.Verdict.After(checkpoint.Eval(e))
 	return nil
 }
 
@@ -200,6 +219,13 @@ func (j *Job) complete(c Checkpoint) error {
 	case slices.Contains(j.Removed, c.Name):
 		return fmt.Errorf("checkpoint %s was removed: %w", c.Name, ErrVoid)
 	}
+	if v := &j.Verdict; v.Step > 0 {
+		if v.Best.Step == c.Step {
+			v.Name = c.Name
+		}
+		now := *v
+		c.Verdict = &now
+	}
 	j.Complete = &c
 	return nil
 }
@@ -211,7 +237,10 @@ func (j *Job) restore(r Restore) error {
 	if slices.Contains(j.Removed, r.Name) {
 		return fmt.Errorf("restore %s, which was removed: %w", r.Name, ErrVoid)
 	}
-	j.Generation, j.Restored, j.Complete = r.Generation, &r, nil
+	j.Generation, j.Restored, j.Complete, j.Verdict = r.Generation, &r, nil, checkpoint.Verdict{}
+	if r.Verdict != nil {
+		j.Verdict = *r.Verdict
+	}
 	return nil
 }
 
@@ -220,6 +249,9 @@ func (j *Job) remove(names []string) error {
 	for _, n := range names {
 		if j.Complete == nil || n == j.Complete.Name {
 			return fmt.Errorf("remove checkpoint %s: it is not below the newest whole one: %w", n, ErrVoid)
+		}
+		if n == j.Verdict.Name {
+			return fmt.Errorf("remove checkpoint %s: it has the best state: %w", n, ErrVoid)
 		}
 	}
 	removed := slices.Concat(j.Removed, names)

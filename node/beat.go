@@ -153,6 +153,9 @@ func (n *node) compose() wire.Beat {
 		s := n.trainer.Status()
 		b.Ready, b.Roster, b.Step, b.Digest = true, s.Roster, s.Step, hex.EncodeToString(s.Digest[:])
 		b.Failed, b.Suspects, b.Finished, b.Holding = s.Failed, s.Suspects, s.Finished, s.Holding
+		if e := s.Eval; e.Step > 0 {
+			b.Eval = &wire.Evaluation{Step: e.Step, Tail: e.Tail}
+		}
 		b.Parts = n.saver.parts()
 		b.Identity = n.known.Identity
 	}

@@ -129,7 +129,9 @@ func (t *Trainer) adopt(s State) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.state = s
-	t.evaluated = s.Step
+	if t.evaluated = s.Step; t.mayBeBest() && t.saved < s.Step {
+		t.evaluated = 0 // nobody may be left who knows what came of it
+	}
 	t.record = nil
 	t.wake()
 }

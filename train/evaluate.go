@@ -36,7 +36,27 @@ func (t *Trainer) evaluate(ctx context.Context, m Mesh, lanes []int) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.evaluated, t.evalTail = t.state.Step, &tail
+	t.lastEval = Evaluation{t.state.Step, tail}
 	return nil
+}
+
+// Evaluation is the summed tail of the held-out loss after a step.
+type Evaluation struct {
+	Step uint64
+	Tail allreduce.Tail
+}
+
+// mayBeBest says whether the state after this step is one of those from which the
+// best is chosen. t.mu is held.
+func (t *Trainer) mayBeBest() bool {
+	return t.state.Step > 0 && t.cfg.Spec.Judges(t.state.Step, t.cfg.Steps)
+}
+
+// awaitSaved waits, where the best state counts, until the one that was evaluated
+// is saved: by then its evaluation counts as well. It may turn out to be the best,
+// and no later checkpoint may come before it.
+func (t *Trainer) awaitSaved(ctx context.Context) error {
+	return t.await(ctx, func() bool { return t.saved >= t.state.Step || !t.mayBeBest() })
 }
 
 func (t *Trainer) evaluateBatch(j int, tail *allreduce.Tail) error {

@@ -23,6 +23,7 @@ type orders struct {
 	evaluated  uint64           // step after which an evaluation ended last
 	record     *Record          // of the last step, not reported yet
 	evalTail   *allreduce.Tail  // of the evaluation after that step
+	lastEval   Evaluation       // the last that ended here
 	holding    uint64           // waiting after this step for a joiner; 0: not
 	lastAsked  job.RosterNumber // higher roster that a peer was seen on
 }
@@ -100,7 +101,7 @@ func (t *Trainer) saveDue() bool {
 	defer t.mu.Unlock()
 	s := t.state.Step
 	every := uint64(t.cfg.Spec.SaveSteps)
-	due := s == t.final || s == t.saveAfter || (every > 0 && s%every == 0)
+	due := s == t.final || s == t.saveAfter || (every > 0 && s%every == 0) || t.mayBeBest()
 	if !due || s == 0 || s == t.kept || s <= t.saved {
 		return false
 	}

@@ -29,6 +29,7 @@ type Status struct {
 	Suspects []job.NodeID
 	Finished bool   // the last step is done here
 	Holding  uint64 // rank 0 waits after this step for a joiner of a drill
+	Eval     Evaluation
 }
 
 // Status returns how this node stands.
@@ -38,7 +39,7 @@ func (t *Trainer) Status() Status {
 	return Status{
 		Roster: t.current.Number, Step: t.state.Step, Digest: t.state.Digest,
 		Failed: t.failed, Suspects: append([]job.NodeID(nil), t.suspects...),
-		Finished: t.state.Step >= t.final, Holding: t.holding,
+		Finished: t.state.Step >= t.final, Holding: t.holding, Eval: t.lastEval,
 	}
 }
 

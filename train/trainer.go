@@ -254,6 +254,9 @@ func (t *Trainer) steps(ctx context.Context, mesh Mesh, r roster.Roster) error {
 			t.switchTo(word.Switch)
 			return nil
 		}
+		if err := t.awaitSaved(ctx); err != nil {
+			return t.fail(ctx, err)
+		}
 		if err := t.hold(ctx, mesh.Rank()); err != nil {
 			return t.fail(ctx, err)
 		}

@@ -28,6 +28,12 @@ type StepRecord struct {
 	Nodes        int              `json:"nodes"`
 }
 
+// Evaluation is the summed tail of the held-out loss after a step.
+type Evaluation struct {
+	Step uint64   `json:"step"`
+	Tail [8]int64 `json:"tail"`
+}
+
 // Whole is the Index of a Part that is no chunk: it says that its sender keeps a
 // copy of the whole state, of Size bytes, and can store any chunk of it.
 const Whole = -1
@@ -67,6 +73,7 @@ type Beat struct {
 	Probe     string           `json:"probe,omitempty"`    // kind of the compute backend, hex
 	Identity  string           `json:"identity,omitempty"` // of the job, hex
 	Records   []StepRecord     `json:"records,omitempty"`  // not yet acknowledged by Answer.Recorded
+	Eval      *Evaluation      `json:"eval,omitempty"`     // the last that ended here
 	Parts     []Part           `json:"parts,omitempty"`
 	State     string           `json:"state,omitempty"` // one word for people: installing, compiling, ready, …
 	Error     string           `json:"error,omitempty"` // what ended this node, if something did

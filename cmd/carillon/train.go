@@ -159,6 +159,12 @@ func (f trainFlags) tell(w io.Writer, r launch.Result, recipe string) error {
 	if r.HeldOutLoss != nil {
 		held = fmt.Sprintf(", held-out loss %.4f", *r.HeldOutLoss)
 	}
+	if r.BestStep > 0 {
+		held += fmt.Sprintf(" after step %d, the best", r.BestStep)
+	}
+	if r.EarlyStopped {
+		held += "; stopped early"
+	}
 	_, err := fmt.Fprintf(w, "%d steps in %.1f s, loss %.4f%s\n%s\nsha256 %s\n", r.Steps, r.Seconds, r.Loss, held, r.Export, r.AdapterSHA256)
 	return err
 }
