@@ -1,101 +1,165 @@
 package model
 
-// draft is a batch of texts as the model reads them: the prompts and what is added
-// to them, or with a decoder what answers them.
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// draft is a batch of texts that are being written. The prompts are read at once; of
+// what is added to them, or with a decoder answers them, one token of each row at a
+// time.
 type draft struct {
-	s    *Session
-	in   Input
-	last []int32 // place of each row's last token
+	s     *Session
+	in    Input // the prompts, and the tokens that decoders begin with
+	beams int   // rows that are written for each prompt
+	slots int   // tokens for which there is room in each
+	place []int32
+	kept  []compute.Buffer // keys and values of the texts so far, and what steps do not change
 }
 
-// newDraft lays prompts out in a batch of so many rows, of which each prompt has as
-// many as it has beams; rows beyond them wait.
+// newDraft lays prompts out in a batch of so many; rows beyond them wait.
 func (s *Session) newDraft(prompts [][]int32, rows, longest int, w Writing) *draft {
-	length := s.roundUp(longest + w.MaxNew)
-	d := &draft{s: s, last: make([]int32, rows)}
-	if s.task.decodes {
-		length = s.roundUp(longest)
-		d.in.TargetLen = s.roundUp(w.MaxNew)
-		d.in.DecoderTokens = make([]int32, rows*d.in.TargetLen)
+	length := s.roundUp(longest)
+	d := &draft{s: s, beams: w.beams(), slots: s.roundUp(longest + w.MaxNew), place: make([]int32, rows*w.beams())}
+	d.in = Input{Rows: rows, Len: length, Tokens: make([]int32, rows*length), Mask: make([]int32, rows*length)}
+	for r, prompt := range prompts {
+		copy(d.in.Tokens[r*length:], prompt)
+		for t := range prompt {
+			d.in.Mask[r*length+t] = 1
+		}
+		for b := range d.beams {
+			d.place[r*d.beams+b] = int32(len(prompt) - 1)
+		}
 	}
-	d.in.Rows, d.in.Len = rows, length
-	d.in.Tokens, d.in.Mask = make([]int32, rows*length), make([]int32, rows*length)
-	for r := range len(prompts) * w.beams() {
-		d.lay(r, prompts[r/w.beams()])
+	if s.task.decodes {
+		d.slots = s.roundUp(w.MaxNew)
+		clear(d.place)
+		d.in.TargetLen = 1
+		for range rows {
+			d.in.DecoderTokens = append(d.in.DecoderTokens, s.start())
+		}
 	}
 	return d
 }
 
-// lay lays a prompt out in a row.
-func (d *draft) lay(r int, prompt []int32) {
-	at := r * d.in.Len
-	copy(d.in.Tokens[at:], prompt)
-	for t := range prompt {
-		d.in.Mask[at+t] = 1
-	}
-	d.last[r] = int32(len(prompt) - 1)
-	if d.s.task.decodes {
-		d.in.DecoderTokens[r*d.in.TargetLen], d.last[r] = d.s.start(), 0
-	}
-}
-
 // write lets each author add to the rows that are its own until all are done.
-func (d *draft) write(authors []author, beams int) ([][]int32, error) {
-	tokens, from := make([]int32, d.in.Rows), make([]int32, d.in.Rows)
-	for {
-		logits, err := d.s.NextLogits(d.in, d.last)
-		if err != nil {
-			return nil, err
-		}
-		own, left := beams*len(logits)/d.in.Rows, false
-		for i, a := range authors {
-			if a.done() {
-				continue
-			}
-			t, f := a.add(logits[i*own : (i+1)*own])
-			for k := range t {
-				tokens[i*beams+k], from[i*beams+k] = t[k], int32(i*beams)+f[k]
-			}
-			left = left || !a.done()
-		}
-		if !left {
-			return textsOf(authors), nil
-		}
-		d.add(tokens, from)
+func (d *draft) write(authors []author) (texts [][]int32, err error) {
+	d.s.mu.RLock()
+	defer d.s.mu.RUnlock()
+	defer func() { err = errors.Join(err, free(d.kept)) }()
+	tokens, from := make([]int32, len(d.place)), make([]int32, len(d.place))
+	logits, err := d.read()
+	for err == nil && d.add(authors, logits, tokens, from) {
+		logits, err = d.step(tokens, from)
 	}
+	for _, a := range authors {
+		texts = append(texts, a.text())
+	}
+	return texts, err
 }
 
-func textsOf(authors []author) [][]int32 {
-	texts := make([][]int32, len(authors))
+// add fills in what authors that are not done add, and which rows that goes on with.
+// It reports whether any is left.
+func (d *draft) add(authors []author, logits []float32, tokens, from []int32) (left bool) {
+	own := d.beams * len(logits) / len(d.place)
 	for i, a := range authors {
-		texts[i] = a.text()
-	}
-	return texts
-}
-
-// add makes each row what another was, and puts a token to it.
-func (d *draft) add(tokens, from []int32) {
-	if d.s.task.decodes {
-		d.in.DecoderTokens = pick(d.in.DecoderTokens, from, d.in.TargetLen)
-	} else {
-		d.in.Tokens, d.in.Mask = pick(d.in.Tokens, from, d.in.Len), pick(d.in.Mask, from, d.in.Len)
-	}
-	for r, token := range tokens {
-		d.last[r]++
-		if d.s.task.decodes {
-			d.in.DecoderTokens[r*d.in.TargetLen+int(d.last[r])] = token
+		if a.done() {
 			continue
 		}
-		at := r*d.in.Len + int(d.last[r])
-		d.in.Tokens[at], d.in.Mask[at] = token, 1
+		t, f := a.add(logits[i*own : (i+1)*own])
+		for k := range t {
+			tokens[i*d.beams+k], from[i*d.beams+k] = t[k], int32(i*d.beams)+f[k]
+		}
+		left = left || !a.done()
 	}
+	return left
 }
 
-// pick returns rows of x in another order.
-func pick(x, from []int32, length int) []int32 {
-	all := make([]int32, len(x))
-	for r, f := range from {
-		copy(all[r*length:(r+1)*length], x[int(f)*length:])
+// read reads the prompts, and returns what may come next: logits [rows, V].
+func (d *draft) read() ([]float32, error) {
+	if err := d.s.checkInput(d.in); err != nil {
+		return nil, err
 	}
-	return all
+	key := d.s.key(firstLogits, d.in)
+	key.slots, key.beams = d.slots, d.beams
+	p, err := d.s.program(key)
+	if err != nil {
+		return nil, err
+	}
+	words := make([]uint32, d.in.Rows)
+	for r := range words {
+		words[r] = uint32(d.place[r*d.beams])
+	}
+	outputs, err := d.s.run(p, d.in, words)
+	if err != nil {
+		return nil, fmt.Errorf("run on %v: %w", key, err)
+	}
+	return d.take(outputs)
+}
+
+// step reads one token in each row, whose text is what another's was.
+func (d *draft) step(tokens, from []int32) ([]float32, error) {
+	p, err := d.stepProgram()
+	if err != nil {
+		return nil, err
+	}
+	for r := range d.place {
+		d.place[r]++
+	}
+	in, err := d.s.model.compute.BufferFromFlatData(0, slices.Concat(tokens, d.place, from), shapes.Make(dtypes.Int32, stepInputs, len(d.place)))
+	if err != nil {
+		return nil, oneLine{err}
+	}
+	outputs, err := d.s.execute(p, append([]compute.Buffer{in}, d.kept...))
+	if err := errors.Join(err, in.Finalize()); err != nil {
+		return nil, fmt.Errorf("go on with a text: %w", errors.Join(err, free(outputs)))
+	}
+	return d.take(outputs)
+}
+
+// stepProgram returns the program of steps: that of other prompts too, if as many
+// rows of the same length are written.
+func (d *draft) stepProgram() (*program, error) {
+	key := d.s.key(stepLogits, d.in)
+	key.rows, key.target, key.slots, key.beams = len(d.place), 0, d.slots, min(d.beams, 2)
+	if !d.s.task.decodes {
+		key.len = 0
+	}
+	var was []shapes.Shape
+	for _, b := range d.kept {
+		shape, err := b.Shape()
+		if err != nil {
+			return nil, oneLine{err}
+		}
+		was = append(was, shape)
+	}
+	return d.s.programOf(key, func(g *Graph, p *program) []*Node { return d.s.stepNodes(g, key, was, p) })
+}
+
+// take returns a program's first output, logits, and keeps the others in the place of
+// what was kept.
+func (d *draft) take(outputs []compute.Buffer) (logits []float32, err error) {
+	old := d.kept[:min(len(d.kept), len(outputs)-1)]
+	d.kept = append(slices.Clone(outputs[1:]), d.kept[len(old):]...)
+	shape, err := outputs[0].Shape()
+	if err == nil {
+		logits = make([]float32, shape.Size())
+		err = outputs[0].ToFlatData(logits)
+	}
+	return logits, errors.Join(err, outputs[0].Finalize(), free(old))
+}
+
+// free frees buffers.
+func free(buffers []compute.Buffer) error {
+	var errs []error
+	for _, b := range buffers {
+		errs = append(errs, b.Finalize())
+	}
+	return errors.Join(errs...)
 }

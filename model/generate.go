@@ -79,8 +79,7 @@ func (s *Session) Write(prompts [][]int32, w Writing) ([][]int32, error) {
 	}
 	var all [][]int32
 	for batch := range slices.Chunk(prompts, rows) {
-		d := s.newDraft(batch, rows*w.beams(), longest, w)
-		texts, err := d.write(s.authors(batch, len(all), w), w.beams())
+		texts, err := s.newDraft(batch, rows, longest, w).write(s.authors(batch, len(all), w))
 		if err != nil {
 			return nil, err
 		}

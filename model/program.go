@@ -19,6 +19,8 @@ const (
 	gradients  kind = iota // the loss, the gradient of each pack, and a classifier's outputs [B, n]
 	nextLogits             // [B, V]: the logits at one position of each row (a decoder's, where there is one)
 	allLogits              // [B, T, V]
+	firstLogits            // as nextLogits, and what steps keep
+	stepLogits             // [B, V]: the logits after one more token of each row, and what steps keep
 )
 
 // programKey names a compiled program of a session.
@@ -26,9 +28,14 @@ type programKey struct {
 	kind      kind
 	rows, len int
 	target    int // length of a decoder's rows; 0: there is none
+	slots     int // of what is kept of texts, for tokens
+	beams     int // how many rows are written for each that is read; of steps: 1 if rows stay where they are
 }
 
 func (k programKey) String() string {
+	if k.kind == stepLogits {
+		return fmt.Sprintf("a token of each of %d rows of %d", k.rows, k.slots)
+	}
 	if k.target > 0 {
 		return fmt.Sprintf("%d x %d tokens and %d targets", k.rows, k.len, k.target)
 	}
@@ -46,12 +53,17 @@ type program struct {
 
 // program returns the program for a shape, which it compiles on first use.
 func (s *Session) program(key programKey) (*program, error) {
+	return s.programOf(key, func(g *Graph, p *program) []*Node { return s.build(g, key, p) })
+}
+
+// programOf is program for one that build builds.
+func (s *Session) programOf(key programKey, build func(*Graph, *program) []*Node) (*program, error) {
 	s.compiling.Lock()
 	defer s.compiling.Unlock()
 	if p, ok := s.programs[key]; ok {
 		return p, nil
 	}
-	p, err := s.compile(key)
+	p, err := s.compile(key, build)
 	if err != nil {
 		return nil, fmt.Errorf("compile for %v: %w", key, err)
 	}
@@ -59,11 +71,11 @@ func (s *Session) program(key programKey) (*program, error) {
 	return p, nil
 }
 
-func (s *Session) compile(key programKey) (*program, error) {
+func (s *Session) compile(key programKey, build func(*Graph, *program) []*Node) (*program, error) {
 	g := NewGraph(s.model.compute, fmt.Sprintf("carillon_%d_%dx%d", key.kind, key.rows, key.len))
 	p := &program{}
 	err := try(func() error {
-		if err := g.Compile(s.build(g, key, p)...); err != nil {
+		if err := g.Compile(build(g, p)...); err != nil {
 			return err
 		}
 		p.executable = g.Executable()
@@ -78,14 +90,7 @@ func (s *Session) build(g *Graph, key programKey, p *program) []*Node {
 	in, arch := s.task.batchNodes(g, key), s.model.arch
 	words := Parameter(g, "words", shapes.Make(dtypes.Uint32, wordsOf(key)))
 	trained := s.trainedNodes(g)
-	source := func(d nn.Decl) *Node {
-		if n, ok := trained[d.Key]; ok {
-			return n
-		}
-		shape := heldAs(d, s.task.half)
-		p.frozen = append(p.frozen, s.model.buffer(d.Name, shape.DType))
-		return ConvertDType(Parameter(g, d.Name, shape), dtypes.Float32)
-	}
+	source := s.sourceOf(g, trained, p)
 	if key.kind == gradients {
 		params := s.task.params(g, s.method, source, words)
 		if s.task.again {
@@ -98,13 +103,33 @@ func (s *Session) build(g *Graph, key programKey, p *program) []*Node {
 		}
 		return all
 	}
-	params := s.task.params(g, s.method, source, nil)
-	x, _ := s.task.hidden(arch, params, in)
-	if key.kind == nextLogits {
-		lead := x.Shape().Dim(1) - key.read()
+	params, kept := s.task.params(g, s.method, source, nil), &nn.Kept{}
+	if key.kind == firstLogits {
+		params.Keep(kept)
+	}
+	x, seq := s.task.hidden(arch, params, in)
+	lead := x.Shape().Dim(1) - key.read()
+	if key.kind != allLogits {
 		x = nn.PickRows(x, AddScalar(ConvertDType(words, dtypes.Int32), int32(lead)))
 	}
-	return []*Node{arch.Logits(params, x)}
+	logits := arch.Logits(params, x)
+	if key.kind == firstLogits {
+		return append([]*Node{repeat(logits, key.beams)}, s.keepNodes(key, kept, seq, lead)...)
+	}
+	return []*Node{logits}
+}
+
+// sourceOf gives parameters their nodes: of trained ones those given, by key; frozen
+// ones are noted in p.
+func (s *Session) sourceOf(g *Graph, trained map[string]*Node, p *program) func(nn.Decl) *Node {
+	return func(d nn.Decl) *Node {
+		if n, ok := trained[d.Key]; ok {
+			return n
+		}
+		shape := heldAs(d, s.task.half)
+		p.frozen = append(p.frozen, s.model.buffer(d.Name, shape.DType))
+		return ConvertDType(Parameter(g, d.Name, shape), dtypes.Float32)
+	}
 }
 
 // params are the parameters of a graph for the task.
@@ -173,7 +198,12 @@ func (s *Session) run(p *program, in Input, words []uint32) (outputs []compute.B
 	if err != nil {
 		return nil, oneLine{err}
 	}
-	outputs, err = p.executable.Execute(slices.Concat(buffers, s.weights, p.frozen), nil, 0)
+	return s.execute(p, buffers)
+}
+
+// execute executes a program with its own inputs and the parameters.
+func (s *Session) execute(p *program, inputs []compute.Buffer) ([]compute.Buffer, error) {
+	outputs, err := p.executable.Execute(slices.Concat(inputs, s.weights, p.frozen), nil, 0)
 	if err != nil {
 		return nil, oneLine{err}
 	}

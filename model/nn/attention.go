@@ -46,6 +46,9 @@ func MergeHeads(x *Node) *Node {
 // sequence those of its own part; large negative numbers otherwise. Its shape is
 // [B, 1, T, lead+T].
 func CausalMask(s Sequence, lead int) *Node {
+	if s.Kept != nil {
+		return s.Kept.mask(lead+1, 0)
+	}
 	g, t := s.Mask.Graph(), s.Mask.Shape().Dim(1)
 	square := shapes.Make(dtypes.Int32, 1, 1, t, lead+t)
 	past := LessOrEqual(AddScalar(Iota(g, square, 3), int32(-lead)), Iota(g, square, 2))
@@ -87,6 +90,9 @@ func otherParts(part *Node, lead int) *Node {
 // their own among them; keys in front count like tokens (Jiang et al., 2023,
 // https://arxiv.org/abs/2310.06825).
 func WindowMask(s Sequence, lead, window int) *Node {
+	if s.Kept != nil {
+		return s.Kept.mask(lead+1, window)
+	}
 	g, t := s.Mask.Graph(), s.Mask.Shape().Dim(1)
 	square := shapes.Make(dtypes.Int32, 1, 1, t, lead+t)
 	first := AddScalar(Iota(g, square, 2), int32(lead-window+1))

@@ -92,6 +92,7 @@ type Sequence struct {
 	Packed    bool  // a row holds parts that do not see each other
 	Encoder   bool  // it is read by an encoder, beside which a decoder writes
 	Labels    *Node // int32 [B, T], unshifted, -100 where nothing is asked; nil when there are none
+	Kept      *Kept // what the one token of each row sees of those before it; nil: X holds them
 }
 
 // Residual is a sublayer's output on its way to the residual stream.
@@ -120,8 +121,12 @@ func EnterInputs(p Params, s Sequence) Sequence {
 	return s
 }
 
-// EnterCache lets the graph's method put keys and values before k and v.
+// EnterCache lets the graph's method put keys and values before k and v, and before
+// those that were kept of earlier tokens.
 func EnterCache(p Params, layer, layers int, k, v *Node) (keys, values *Node) {
+	if p.b.kept != nil {
+		k, v = p.b.kept.own(layer, k, v)
+	}
 	if m, ok := p.b.method.(Caches); ok {
 		return m.KeysValues(p, layer, layers, k, v)
 	}

@@ -47,6 +47,7 @@ type building struct {
 	sites   uint32   // dropout sites met so far
 	trained []*Node  // the parameters met so far that are trained
 	again   *again   // set where blocks are computed again for the gradient
+	kept    *Kept    // set where keys and values are kept for later
 }
 
 // NewParams starts a graph's parameters. source returns the node that holds a

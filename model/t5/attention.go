@@ -19,6 +19,7 @@ type stack struct {
 	causal bool  // a decoder: tokens see those before them
 	mask   *Node // an encoder's: hides padding
 	bias   *Node // [B or 1, H, T, lead+T], once the first layer has made it
+	kept   *nn.Kept
 }
 
 // forBlock is what a block takes of its stack: all of it, unless blocks are built
@@ -49,7 +50,11 @@ func (a *stack) selfAttention(p nn.Params, layer int, x *Node) *Node {
 // first layer's table by their distance, and what hides the keys that are not to be
 // seen. Keys that a method puts in front have positions before those of the tokens.
 func (a *stack) newBias(t, n int) *Node {
-	bias := a.m.positionBias(a.p.In("block", 0, "layer", 0, "SelfAttention"), t, n, !a.causal)
+	p := a.p.In("block", 0, "layer", 0, "SelfAttention")
+	if a.kept != nil {
+		return Add(a.m.biasFrom(p, a.kept.Place(n), n), nn.CausalMask(nn.Sequence{Kept: a.kept}, n-t))
+	}
+	bias := a.m.positionBias(p, t, n, !a.causal)
 	if !a.causal {
 		return Add(bias, a.mask)
 	}
@@ -61,15 +66,35 @@ func (a *stack) newBias(t, n int) *Node {
 // positions to each: [1, H, t, n].
 func (m Model) positionBias(p nn.Params, t, n int, both bool) *Node {
 	g := p.Graph()
-	table := p.In("relative_attention_bias").Weight("weight", nn.Normal(m.InitializerFactor/math.Sqrt(float64(m.DModel))), m.Buckets, m.NumHeads)
-	buckets := make([]int32, t+n-1) // by distance, from 1-n on
+	square := shapes.Make(dtypes.Int32, t, n)
+	distance := Sub(Iota(g, square, 1), Iota(g, square, 0)) // plus n-t: key - query
+	bias := m.biases(p, AddScalar(distance, int32(t-1)), m.buckets(t+n-1, n, both))
+	return Reshape(TransposeAllAxes(bias, 2, 0, 1), 1, m.NumHeads, t, n)
+}
+
+// biasFrom is positionBias of a decoder's one token in each row, at place (int32 [B])
+// of n: [B, H, 1, n].
+func (m Model) biasFrom(p nn.Params, place *Node, n int) *Node {
+	b := place.Shape().Dim(0)
+	key := Iota(p.Graph(), shapes.Make(dtypes.Int32, b, n), 1)
+	distance := Sub(key, BroadcastToDims(Reshape(place, b, 1), b, n))
+	bias := m.biases(p, AddScalar(distance, int32(n-1)), m.buckets(2*n-1, n, false))
+	return Reshape(TransposeAllAxes(bias, 0, 2, 1), b, m.NumHeads, 1, n)
+}
+
+// buckets returns the rows of the table for so many distances, from 1-n on.
+func (m Model) buckets(count, n int, both bool) []int32 {
+	buckets := make([]int32, count)
 	for i := range buckets {
 		buckets[i] = int32(m.bucket(i+1-n, both))
 	}
-	square := shapes.Make(dtypes.Int32, t, n)
-	distance := Sub(Iota(g, square, 1), Iota(g, square, 0)) // plus n-t: key - query
-	ids := nn.Embedding(Const(g, buckets), AddScalar(distance, int32(t-1)))
-	return Reshape(TransposeAllAxes(nn.Embedding(table, ids), 2, 0, 1), 1, m.NumHeads, t, n)
+	return buckets
+}
+
+// biases are the rows [..., H] of the table at buckets[index].
+func (m Model) biases(p nn.Params, index *Node, buckets []int32) *Node {
+	table := p.In("relative_attention_bias").Weight("weight", nn.Normal(m.InitializerFactor/math.Sqrt(float64(m.DModel))), m.Buckets, m.NumHeads)
+	return nn.Embedding(table, nn.Embedding(Const(p.Graph(), buckets), index))
 }
 
 // bucket returns the row of the table for a distance (key - query): near ones have
@@ -96,9 +121,10 @@ func (m Model) bucket(distance int, both bool) int {
 
 // crossAttention is the sublayer at p in which the decoder's x [B, Td, d] looks at
 // the encoder's memory [B, T, d].
-func (m Model) crossAttention(p nn.Params, x, memory, padding *Node) *Node {
+func (m Model) crossAttention(p nn.Params, layer int, x, memory, padding *Node) *Node {
 	y, at := m.norm(p.In("layer_norm"), x), p.In("EncDecAttention")
-	q, k, v := m.heads(at, "q", y), m.heads(at, "k", memory), m.heads(at, "v", memory)
+	q := m.heads(at, "q", y)
+	k, v := nn.EnterMemory(at, layer, func() (k, v *Node) { return m.heads(at, "k", memory), m.heads(at, "v", memory) })
 	return nn.EnterResidual(p, nn.Residual{X: x, A: m.attend(at, q, k, v, padding), Cross: true})
 }
 

@@ -63,17 +63,17 @@ func (m Model) Hidden(p nn.Params, s nn.Sequence) *Node {
 
 // Decode returns the decoder's output [B, Td, d] for its inputs ids (int32 [B, Td])
 // and what Hidden gave of s, memory [B, T, d]. What pads ids comes last, where no
-// other token sees it.
+// other token sees it. Where s has what was kept, each row is one token, and memory nil.
 func (m Model) Decode(p nn.Params, ids, memory *Node, s nn.Sequence) *Node {
 	x := m.Embed(p, ids)
 	p = p.In("decoder")
-	d := &stack{m: m, p: p, layers: m.NumDecoderLayers, causal: true}
+	d := &stack{m: m, p: p, layers: m.NumDecoderLayers, causal: true, kept: s.Kept}
 	padding := nn.PaddingMask(s, 0) // [B, 1, 1, T]
 	for i := range m.NumDecoderLayers {
 		block := p.In("block", i)
 		x = nn.EnterBlock(p, func(in ...*Node) *Node {
 			y := d.forBlock().selfAttention(block.In("layer", 0), i, in[0])
-			y = m.crossAttention(block.In("layer", 1), y, in[1], padding)
+			y = m.crossAttention(block.In("layer", 1), i, y, in[1], padding)
 			return m.feedForward(block.In("layer", 2), y)
 		}, x, memory)
 	}
