@@ -58,7 +58,7 @@ func cases() []refCase {
 
 var gptCases = []refCase{
 	full("gpt2", "base").onXLA(), full("gpt2", "base-left"), full("gpt2", "full"), full("gpt2", "base").from("gpt2-bare"),
-	full("gpt2-cls", "base"),
+	full("gpt2", "base").from("gpt2-sharded"), full("gpt2-cls", "base"),
 }
 
 // Every number of a case is that of transformers, PEFT or adapters.
