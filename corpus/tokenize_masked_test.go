@@ -68,6 +68,14 @@ func TestReportOfMaskedTexts(t *testing.T) {
 	if want := "training  2 examples, 8 tokens, 20 % of 4 asked for, others each time;"; err != nil || !strings.HasPrefix(report.String(), want) {
 		t.Errorf("got %s, want %s, %v", report, want, err)
 	}
+	const short = "texts are so short that more than mlm_probability 0.2 of them is asked for: one token of each at least"
+	if !slices.Contains(report.Warnings(), short) {
+		t.Errorf("texts of two words: warnings %q, want %q", report.Warnings(), short)
+	}
+	report.Learnt = 10 // of two texts
+	if slices.Contains(report.Warnings(), short) {
+		t.Error("texts of five words are called too short")
+	}
 }
 
 func TestTextsToBeMaskedAreRefused(t *testing.T) {

@@ -25,6 +25,8 @@ func (r Report) Warnings() []string {
 	few, many := r.extremes()
 	warn(many.Train > 10*few.Train && r.Balance == "none", "class %q has more than ten times the examples of %q: consider balance: weights or sampling", many.Name, few.Name)
 	warn(r.EmptyCompletions > 0, "%s without a word: the model learns to say nothing", counted(r.EmptyCompletions, "completion"))
+	warn(r.MaskShare*float64(r.Learnt) < float64(r.Examples) && r.Task == job.MaskedLM, "texts are so short that more than mlm_probability %v of them is asked for: one token of each at least",
+		r.MaskShare)
 	warn(r.HeldOut == 0, "nothing is held out, so that overfitting will not be seen: set val_set_size or test_datasets")
 	tooLong, all := r.Dropped+r.Truncated, r.Examples+r.HeldOutExamples+r.Dropped
 	warn(20*tooLong > all, "%s of the examples are longer than %s: raise it, or choose what becomes of them with excess_length_strategy",

@@ -9,8 +9,8 @@ import (
 	"carillon/job"
 )
 
-// large writes a shard of about the given size, of texts of 128 tokens, or of
-// pairs of 16 with a class.
+// large writes a shard of about the given size, of texts of 128 tokens (twice the
+// size if all of them may be hidden), or of pairs of 16 with a class.
 func large(t testing.TB, info Info, bytes int) string {
 	t.Helper()
 	length := 128
@@ -25,6 +25,9 @@ func large(t testing.TB, info Info, bytes int) string {
 		for k := range x.Tokens {
 			x.Tokens[k] = int32(key.At(uint64(i*length+k))) & 0x7fff
 		}
+		if info.Task == MaskedLM {
+			x.Labels = x.Tokens
+		}
 		if info.Task == SeqCls {
 			x.Labels, x.Starts = []int32{int32(i % info.Classes)}, []int32{int32(length / 2)}
 		}
@@ -37,8 +40,9 @@ func large(t testing.TB, info Info, bytes int) string {
 }
 
 var (
-	manyTexts = Info{Vocab: 1 << 15, Blank: 0}
-	manyPairs = Info{Task: SeqCls, Vocab: 1 << 15, Classes: 100, Blank: 0}
+	manyTexts  = Info{Vocab: 1 << 15, Blank: 0}
+	manyToHide = Info{Task: MaskedLM, Vocab: 1 << 15, Blank: 0}
+	manyPairs  = Info{Task: SeqCls, Vocab: 1 << 15, Classes: 100, Blank: 0}
 )
 
 // An open set has no memory of its own that grows with its examples.
@@ -80,7 +84,7 @@ func BenchmarkOpen(b *testing.B) {
 // What a lane's two rows cost, at the first step and at the ten millionth, of a
 // small set and of one of 100 MB.
 func BenchmarkBatch(b *testing.B) {
-	for _, info := range []Info{manyTexts, manyPairs} {
+	for _, info := range []Info{manyTexts, manyPairs, manyToHide} {
 		for _, size := range []int{1_000_000, 100_000_000} {
 			s, err := Open(large(b, info, size))
 			if err != nil {
@@ -89,7 +93,8 @@ func BenchmarkBatch(b *testing.B) {
 			for _, step := range []uint64{0, 10_000_000} {
 				b.Run(fmt.Sprintf("%v/%d_MB/step_%d", info.Task, size/1_000_000, step), func(b *testing.B) {
 					b.ReportAllocs()
-					p := Plan{Lanes: 8, MicroBatch: 2, Buckets: []int{128}, Balanced: info.Task == SeqCls, TokenDropout: 0.1}
+					p := Plan{Lanes: 8, MicroBatch: 2, Buckets: []int{128}, Balanced: info.Task == SeqCls}
+					p.changes(info, 0.15)
 					var batch Batch
 					for i := uint64(0); b.Loop(); i++ {
 						s.Batch(&batch, p, step+i/8, int(i%8))
