@@ -166,12 +166,21 @@ func hubAdapter(dir string, a AdapterInfo, tensors []safetensors.Tensor) (sum st
 		if err := writeConfig(filepath.Join(tmp, adapterConfigFile), c); err != nil || len(head) == 0 {
 			return err
 		}
-		if _, err := writeWeights(filepath.Join(tmp, hubHeadFile), safetensors.F32, head); err != nil {
-			return err
-		}
-		return writeConfig(filepath.Join(tmp, hubHeadConfigFile), a.hubHead(c))
+		sum, err = a.writeHead(tmp, c, head)
+		return err
 	})
 	return sum, err
+}
+
+// writeHead adds a classifier's head to dir, and returns the hash of both files.
+func (a AdapterInfo) writeHead(dir string, c hubConfig, head []safetensors.Tensor) (sum string, err error) {
+	if _, err := writeWeights(filepath.Join(dir, hubHeadFile), safetensors.F32, head); err != nil {
+		return "", err
+	}
+	if err := writeConfig(filepath.Join(dir, hubHeadConfigFile), a.hubHead(c)); err != nil {
+		return "", err
+	}
+	return Sum(dir)
 }
 
 func writeConfig(path string, config any) error {

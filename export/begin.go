@@ -78,16 +78,24 @@ func begin(spec job.Spec, info AdapterInfo, tensors []safetensors.Tensor, traina
 	if err := agree(spec, info.Spec, tensors); err != nil {
 		return b, err
 	}
-	var file strings.Builder
-	if err := safetensors.Write(&file, safetensors.F32, tensors); err != nil {
+	if b.File, b.SHA256, err = File(tensors); err != nil {
 		return b, err
 	}
-	sum := sha256.Sum256([]byte(file.String()))
-	b.File, b.SHA256 = file.String(), hex.EncodeToString(sum[:])
 	if spec.InitSHA256 != "" && spec.InitSHA256 != b.SHA256 {
 		return b, fmt.Errorf("it has SHA-256 %s, and init_sha256 is %s; leave the key out to take what is there", b.SHA256, spec.InitSHA256)
 	}
 	return b, nil
+}
+
+// File makes the file that a job begins as of an adapter's tensors, and its SHA-256 in
+// hex.
+func File(tensors []safetensors.Tensor) (file, sum string, err error) {
+	var b strings.Builder
+	if err := safetensors.Write(&b, safetensors.F32, tensors); err != nil {
+		return "", "", err
+	}
+	h := sha256.Sum256([]byte(b.String()))
+	return b.String(), hex.EncodeToString(h[:]), nil
 }
 
 // sameHead leaves the head out of both where the adapter's is not the job's.

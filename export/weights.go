@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"carillon/safetensors"
@@ -35,6 +36,36 @@ func writeWeights(path string, dtype safetensors.DType, tensors []safetensors.Te
 		return "", fmt.Errorf("export: %w", err)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// Sum returns the hash that an export is known by, adapter_sha256: SHA-256 in hex of
+// its weights file, or of all of them one after the other, in the order of their names.
+func Sum(dir string) (string, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.safetensors"))
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("%s: there is no weights file", dir)
+	}
+	if err != nil {
+		return "", err
+	}
+	slices.Sort(files)
+	h := sha256.New()
+	for _, path := range files {
+		if err := read(h, path); err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// read writes a file's bytes to w.
+func read(w io.Writer, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, f)
+	return cmp.Or(err, f.Close())
 }
 
 // endless says whether a number is none, or infinite.

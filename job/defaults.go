@@ -2,6 +2,7 @@ package job
 
 import (
 	"cmp"
+	"encoding/json"
 	"math"
 	"path/filepath"
 	"reflect"
@@ -64,6 +65,16 @@ func (s Spec) WithMethod(other Spec) Spec {
 		s.sectionField(name).Set(other.sectionField(name))
 	}
 	return s
+}
+
+// Section returns the section that configures the spec's method, as JSON; nil where
+// the method has none.
+func (s Spec) Section() (json.RawMessage, error) {
+	name := sectionOf[s.Method]
+	if name == "" || s.sectionField(name).IsNil() {
+		return nil, nil
+	}
+	return json.Marshal(s.sectionField(name).Interface())
 }
 
 // WithSectionOf returns s with the section that configures its method from other,

@@ -50,6 +50,7 @@ func root() *cobra.Command {
 		evalCommand(),
 		exportCommand(),
 		mergeCommand(),
+		inspectCommand(),
 		tokenizerCommand(),
 		tokenizeCommand(),
 		detokenizeCommand(),
