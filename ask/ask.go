@@ -23,7 +23,7 @@ type Asker struct {
 // trains put into it, and the adapter of adapterDir, if that is not empty: then the
 // method is the adapter's, and the task too where the spec names none. A spec
 // without a method, or without an adapter where the method's own start is another,
-// asks the base alone.
+// asks the base alone; one that goes on from an adapter (init_from) asks that.
 func Open(ctx context.Context, be *backend.Backend, dir, adapterDir string, spec job.Spec) (*Asker, error) {
 	var adapters []Adapter
 	if adapterDir != "" {

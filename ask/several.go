@@ -34,8 +34,15 @@ type Several struct {
 }
 
 // OpenSeveral opens a base model as Open does, with adapters over it. All must be
-// for that model.
+// for that model. Without any, an adapter that spec goes on from is one.
 func OpenSeveral(ctx context.Context, be *backend.Backend, dir string, adapters []Adapter, spec job.Spec) (*Several, error) {
+	if spec.InitFrom != "" {
+		if len(adapters) == 0 {
+			adapters = []Adapter{{Dir: spec.InitFrom}}
+		}
+		spec = spec.WithMethod(job.Spec{}) // its section may be the adapter's
+		spec.InitFrom, spec.InitSHA256 = "", ""
+	}
 	all, err := readAdapters(adapters)
 	if err != nil {
 		return nil, err

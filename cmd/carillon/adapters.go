@@ -9,9 +9,9 @@ import (
 	"carillon/ask"
 )
 
-// adapterFlag adds --adapter to a verb that asks models.
-func adapterFlag(cmd *cobra.Command, adapters *[]string) {
-	cmd.Flags().StringArrayVar(adapters, "adapter", nil, "the `directory` of an adapter of any method, as PEFT or AdapterHub lays it out; several over one base as name=directory each")
+// adapterFlag adds --adapter to a verb that asks models; also says what else it may be.
+func adapterFlag(cmd *cobra.Command, adapters *[]string, also string) {
+	cmd.Flags().StringArrayVar(adapters, "adapter", nil, "the `directory` of an adapter of any method, as PEFT or AdapterHub lays it out"+also+"; several over one base as name=directory each")
 }
 
 // adaptersOf reads the values of --adapter: a directory, or several with names.

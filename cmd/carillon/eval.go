@@ -8,16 +8,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"carillon/ask"
-	"carillon/feature"
 	"carillon/job"
-	"carillon/shard"
 )
 
 // evalFlags are the flags of eval.
 type evalFlags struct {
-	base, adapter, backend string
-	set                    []string
-	json                   bool
+	base, backend string
+	adapters, set []string
+	json          bool
 }
 
 func evalCommand() *cobra.Command {
@@ -30,78 +28,73 @@ of the recipe does, to the last digit: nats per token, perplexity, and bits per 
 of the predicted text; of hidden words (masked_lm), of which the same ones are hidden
 each time, and of targets the first two; for classes the loss in nats per example and the share of
 right answers, for numbers the mean squared error. The model is the recipe's
-base_model or --base, with what --adapter holds in it.`,
-		Example: `  carillon eval recipes/demo.yaml --adapter out/demo/adapter`,
-		Args:    arguments(1, 1, "RECIPE"),
-		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
+base_model or --base, with what --adapter holds in it.
+
+Several adapters of any methods, --adapter NAME=DIR for each, are asked over one copy
+of their base model, and a row is printed for each.`,
+		Example: `  carillon eval recipes/demo.yaml --adapter out/demo/adapter
+  carillon eval recipe.yaml --adapter lora=out/lora/adapter --adapter prefix=out/prefix/adapter`,
+		Args: arguments(1, 1, "RECIPE"),
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
 	}
 	cmd.Flags().StringVar(&f.base, "base", "", "the model's `directory` instead of the recipe's")
-	cmd.Flags().StringVar(&f.adapter, "adapter", "", "an adapter's `directory`, as PEFT lays it out, or what method feature made")
-	cmd.Flags().BoolVar(&f.json, "json", false, "print one JSON object")
+	adapterFlag(cmd, &f.adapters, ", or what method feature made")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print one JSON object, for each adapter")
 	setFlag(cmd, &f.set)
 	backendFlag(cmd, &f.backend)
 	return cmd
 }
 
 func (f evalFlags) run(cmd *cobra.Command, recipe string) error {
+	adapters, err := adaptersOf(cmd, f.adapters)
+	if err != nil {
+		return err
+	}
 	spec, err := loadRecipe(recipe, f.set)
 	if err != nil {
 		return err
 	}
 	if f.base != "" {
 		// A model that is named is asked as it is, also with the recipe that made it.
-		spec.BaseModel, spec.ReinitWeights = f.base, false
-	}
-	if feature.Is(f.adapter) {
-		return f.runFeature(cmd, spec)
-	}
-	data, spec, err := ask.Read(cmd.Context(), spec, nil)
-	if err != nil {
-		return err
+		spec.BaseModel, spec.ReinitWeights, spec.InitFrom, spec.InitSHA256 = f.base, false, "", ""
 	}
 	be, err := openBackend(cmd, f.backend, spec.CPUThreads)
 	if err != nil {
 		return err
 	}
 	defer be.Close()
-	a, err := ask.Open(cmd.Context(), be, "", f.adapter, spec)
+	rows, err := evaluate(cmd.Context(), be, adapters, spec)
 	if err != nil {
 		return err
 	}
-	defer a.Close()
-	set, err := a.Data(cmd.Context(), data, spec, nil)
-	if err != nil {
-		return err
-	}
-	defer set.Close()
-	loss, err := a.HeldOut(cmd.Context(), set, shard.PlanOf(spec), nil)
-	if err != nil {
-		return err
-	}
-	return f.print(cmd, loss)
+	return f.print(cmd, rows)
 }
 
-// runFeature asks a classifier that method feature has fitted.
-func (f evalFlags) runFeature(cmd *cobra.Command, spec job.Spec) error {
-	be, err := openBackend(cmd, f.backend, spec.CPUThreads)
-	if err != nil {
-		return err
+// print prints a row each, after the adapters' names if they have any.
+func (f evalFlags) print(cmd *cobra.Command, rows []row) error {
+	width := 0
+	for _, r := range rows {
+		width = max(width, len(r.called(rows)))
 	}
-	defer be.Close()
-	loss, err := feature.HeldOut(cmd.Context(), be, f.adapter, spec, nil)
-	if err != nil {
-		return err
+	for _, r := range rows {
+		name := r.called(rows)
+		line, facts := result(r.loss)
+		var err error
+		if f.json {
+			if name != "" {
+				facts["adapter"] = name
+			}
+			err = json.NewEncoder(cmd.OutOrStdout()).Encode(facts)
+		} else if name != "" {
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%-*s  %s\n", width, name, line)
+		} else {
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), line)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return f.print(cmd, loss)
-}
-
-func (f evalFlags) print(cmd *cobra.Command, l ask.Loss) error {
-	line, facts := result(l)
-	if f.json {
-		return json.NewEncoder(cmd.OutOrStdout()).Encode(facts)
-	}
-	_, err := fmt.Fprintln(cmd.OutOrStdout(), line)
-	return err
+	return nil
 }
 
 // result says a loss in words, and in numbers by name.

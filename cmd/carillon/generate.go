@@ -54,7 +54,7 @@ single prompt is printed while it is drawn.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
 	}
 	cmd.Flags().StringVar(&f.base, "base", "", "the model's `directory`, as Hugging Face lays it out")
-	adapterFlag(cmd, &f.adapters)
+	adapterFlag(cmd, &f.adapters, "")
 	cmd.Flags().StringVar(&f.prompts, "prompts", "", "a `file` of requests, one JSON object a line; - is standard input")
 	cmd.Flags().BoolVar(&f.chat, "chat", false, "prompts are what a user says; answer as the assistant")
 	cmd.Flags().StringVar(&f.system, "system", "", "with --chat: the `text` of a system message before it")
