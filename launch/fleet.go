@@ -116,9 +116,9 @@ func (f *fleet) stop() {
 	}
 }
 
-// peak returns the most memory that a living node has taken, in bytes; 0 where the
-// system does not tell.
-func (f *fleet) peak() (most int64) {
+// weigh notes the most memory that each living node has taken. Who has ended cannot be
+// asked, so it is called again and again.
+func (f *fleet) weigh() {
 	for _, p := range f.nodes {
 		if !p.running() {
 			continue
@@ -128,8 +128,16 @@ func (f *fleet) peak() (most int64) {
 			continue
 		}
 		if m, err := child.MemoryInfo(); err == nil {
-			most = max(most, int64(max(m.HWM, m.RSS)))
+			p.peak = max(p.peak, int64(max(m.HWM, m.RSS)))
 		}
+	}
+}
+
+// peak returns the most memory that a node has taken, in bytes; 0 where the system
+// does not tell.
+func (f *fleet) peak() (most int64) {
+	for _, p := range f.nodes {
+		most = max(most, p.peak)
 	}
 	return most
 }

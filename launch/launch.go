@@ -56,6 +56,8 @@ type Config struct {
 	Resume       bool
 	Command      []string // this program: executable and arguments before the verb
 	NodeFlags    []string // for every node: the compute backend
+	Kind         string   // of that backend
+	Force        bool     // start it even if it does not fit the machine's memory
 	Data         *Data    // nil: Prepare is called while the nodes compile
 	View         View
 	Log          *slog.Logger
@@ -63,7 +65,7 @@ type Config struct {
 
 // View is shown what happens. Its methods are called from one goroutine.
 type View interface {
-	Note(text string) // one line of news
+	Note(text string) // news: a line, or a table
 	Progress(what string, done, total int)
 	Status(s coordinator.Status)
 }
@@ -116,18 +118,11 @@ type run struct {
 // Run runs a job to its end. When ctx ends while it trains, it asks for a
 // checkpoint and the end, and a Result with Stopped set comes back.
 func Run(ctx context.Context, cfg Config) (Result, error) {
-	r := &run{Config: cfg, began: time.Now()}
-	if r.Spec.Nodes == 0 {
-		r.Spec.Nodes = 1
-	}
-	var err error
-	if r.dir, err = filepath.Abs(cfg.Spec.OutputDir); err != nil {
+	r, err := newRun(ctx, cfg)
+	if err != nil {
 		return Result{}, err
 	}
-	if err := r.check(ctx); err != nil {
-		return Result{}, err
-	}
-	if err := predict(r.Spec, r.Spec.Nodes, r.base).check(); err != nil {
+	if err := r.fits(ctx); err != nil {
 		return Result{}, err
 	}
 	unlock, err := r.open(ctx)
@@ -136,6 +131,20 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	}
 	defer unlock()
 	return r.run(ctx)
+}
+
+// newRun makes a run of what can be run, as far as that is known before anything is
+// written or started.
+func newRun(ctx context.Context, cfg Config) (*run, error) {
+	r := &run{Config: cfg, began: time.Now()}
+	if r.Spec.Nodes == 0 {
+		r.Spec.Nodes = 1
+	}
+	var err error
+	if r.dir, err = filepath.Abs(cfg.Spec.OutputDir); err != nil {
+		return nil, err
+	}
+	return r, r.check(ctx)
 }
 
 // check refuses what can be known to be wrong before anything is written or started.

@@ -65,7 +65,7 @@ func TestWhatCanBeKnownBeforeIsRefusedWithNothingWritten(t *testing.T) {
 			c.Spec.SequenceLen, c.Spec.Method, c.Spec.LoRA = 60, "prompt", nil
 			c.Spec.Prompt = &job.Prompt{NumVirtualTokens: 5, PromptTuningInit: "random"}
 		}, "takes at most 64 tokens, of which method prompt takes 5"},
-		"too large":    {func(c *launch.Config) { c.Spec.Lanes, c.Spec.MicroBatchSize = 1, 1<<30 }, "one gradient's graph"},
+		"too large":    {func(c *launch.Config) { c.Spec.Lanes, c.Spec.MicroBatchSize = 1, 1<<30 }, "activations of 1073741824 x 32 tokens"},
 		"no tokenizer": {func(c *launch.Config) { os.Remove(filepath.Join(c.Spec.BaseModel, "tokenizer.json")) }, "tokenizer.json"},
 		"no weights":   {func(c *launch.Config) { os.Remove(filepath.Join(c.Spec.BaseModel, "model.safetensors")) }, "model.safetensors"},
 	} {

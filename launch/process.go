@@ -24,6 +24,7 @@ type process struct {
 	done chan struct{} // closed when it has ended
 	err  error         // why it ended; read after done
 
+	peak  int64 // most bytes of memory taken, as far as it was seen
 	began time.Time
 	again bool // started since its predecessor ended
 }

@@ -51,6 +51,7 @@ func (r *run) watch(ctx context.Context, c *wire.Control) (watched, error) {
 	defer tick.Stop()
 	answered, lived, asked := time.Now(), time.Now(), false
 	for {
+		r.fleet.weigh()
 		ended := r.fleet.ended() // before the look: who has ended has told the coordinators why
 		if ctx.Err() != nil && !asked {
 			asked = r.askToStop(asking, c)

@@ -21,6 +21,7 @@ type Facts struct {
 	Trainables          []Param // of the method, in flat order
 	TrainableSize       int     // their elements
 	Lead                int     // positions of the context that the method takes
+	Memory              Memory  // of a gradient
 }
 
 // EncoderDecoder reports whether the model in dir reads with one stack of layers
@@ -99,12 +100,13 @@ func (f *Facts) declare(m *Model, spec job.Spec) error {
 		return err
 	}
 	f.Lead = task.lead(method)
-	s := Session{method: method}
+	s := Session{model: m, method: method, task: task}
 	decls, err := m.declare(method, task)
 	if err != nil {
 		return err
 	}
 	s.addParams(decls)
 	f.Trainables, f.TrainableSize = s.params, s.size
-	return nil
+	f.Memory, err = s.memory(spec, decls)
+	return err
 }

@@ -46,14 +46,14 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stderr io.Writ
 		cfg.Backend.Prober = []string{exe, "probe"} // a verb of the program that has this one
 	}
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbagePercent)
+		debug.SetGCPercent(GarbagePercent)
 	}
 	ctx, stop := child.Context(ctx, stdin)
 	defer stop()
 	return Run(ctx, cfg)
 }
 
-// garbagePercent is how much garbage a node may hold, of what it needs. What it needs
+// GarbagePercent is how much garbage a node may hold, of what it needs. What it needs
 // is large vectors without pointers, so that looking for garbage costs nothing; Go's
 // own 100 would double the memory of a full tuning.
-const garbagePercent = 20
+const GarbagePercent = 10

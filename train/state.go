@@ -63,9 +63,10 @@ type finishedSum struct {
 // adapter, one of a large full tuning.
 const historyBytes = 64 << 20
 
-func newHistory(size int) history {
-	return history{keep: max(1, min(16, historyBytes/(4*max(1, size))))}
-}
+func newHistory(size int) history { return history{keep: KeptSums(size)} }
+
+// KeptSums is how many finished sums of a vector a node keeps for others.
+func KeptSums(size int) int { return max(1, min(16, historyBytes/(4*max(1, size)))) }
 
 // add appends the sum that made step.
 func (h *history) add(step uint64, s finishedSum) {

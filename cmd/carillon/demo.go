@@ -207,7 +207,7 @@ func (d *demo) train(ctx context.Context, name string, nodes int, drills []job.D
 	d.view.restart()
 	return launch.Run(ctx, launch.Config{
 		Job: "demo", Spec: spec, Coordinators: coordinators, Drills: drills, Data: d.data,
-		Command: []string{exe}, NodeFlags: nodeFlags(d.backend.Choice()),
+		Command: []string{exe}, NodeFlags: nodeFlags(d.backend.Choice()), Kind: d.backend.Kind(),
 		View: d.view, Log: slog.New(slog.DiscardHandler),
 	})
 }

@@ -24,6 +24,7 @@ type trainFlags struct {
 	nodes, coordinators int
 	json, resume        bool
 	offline             bool
+	dryRun, force       bool
 }
 
 func trainCommand() *cobra.Command {
@@ -61,6 +62,8 @@ store, and fits a classifier. A second run reads nothing again.`,
 	flags.StringVar(&f.out, "out", "", "output directory (default: the recipe's output_dir)")
 	setFlag(cmd, &f.set)
 	flags.StringVar(&f.drill, "drill", "", "failures to rehearse: kill=n2@7,kill=coordinator@9,join=n4@12")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "print what the job is predicted to take of the memory, by parts, and start nothing")
+	flags.BoolVar(&f.force, "force", false, "start a job that is predicted not to fit the memory")
 	flags.BoolVar(&f.resume, "resume", false, "go on from the newest checkpoint in the output directory")
 	return cmd
 }
@@ -72,13 +75,19 @@ func runTrain(cmd *cobra.Command, recipe string, f trainFlags) error {
 		return err
 	}
 	if cfg.Spec.Method == "feature" {
+		if f.dryRun || f.force {
+			return usage(cmd, "--dry-run and --force are about the memory of nodes; method feature has none")
+		}
 		return f.runFeature(cmd, cfg)
 	}
 	v := newView(cmd.ErrOrStderr(), cfg.Spec.LoggingSteps)
 	defer v.end()
 	cfg.View = v
-	if cfg.NodeFlags, err = f.nodeFlags(cmd, cfg.Spec, v); err != nil {
+	if err := f.choose(cmd, &cfg, v); err != nil {
 		return err
+	}
+	if f.dryRun {
+		return foresee(cmd, cfg, v)
 	}
 	res, err := launch.Run(cmd.Context(), cfg)
 	if err != nil {
@@ -118,19 +127,30 @@ func (f trainFlags) config(cmd *cobra.Command, recipe string) (launch.Config, er
 	}
 	exe, err := os.Executable()
 	return launch.Config{
-		Job: jobID(recipe), Spec: spec, Coordinators: f.coordinators, Drills: drills, Resume: f.resume,
+		Job: jobID(recipe), Spec: spec, Coordinators: f.coordinators, Drills: drills, Resume: f.resume, Force: f.force,
 		Command: []string{exe}, Log: slog.New(slog.DiscardHandler),
 	}, err
 }
 
-// nodeFlags decides once, for all nodes, what computes.
-func (f trainFlags) nodeFlags(cmd *cobra.Command, spec job.Spec, v *view) ([]string, error) {
-	c, err := backend.Choose(cmd.Context(), backend.Options{Name: f.backend, Threads: spec.CPUThreads, Offline: f.offline, Progress: cmd.ErrOrStderr(), Prober: prober()})
+// choose decides once, for all nodes, what computes.
+func (f trainFlags) choose(cmd *cobra.Command, cfg *launch.Config, v *view) error {
+	c, err := backend.Choose(cmd.Context(), backend.Options{Name: f.backend, Threads: cfg.Spec.CPUThreads, Offline: f.offline, Progress: cmd.ErrOrStderr(), Prober: prober()})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	v.Note("backend: " + c.Why)
-	return nodeFlags(c), nil
+	cfg.NodeFlags, cfg.Kind = nodeFlags(c), c.Kind
+	return nil
+}
+
+// foresee prints what a job would take, and errs where it would be refused.
+func foresee(cmd *cobra.Command, cfg launch.Config, v *view) error {
+	p, err := launch.Foresee(cmd.Context(), cfg)
+	v.end()
+	if p.Nodes > 0 {
+		fmt.Fprintln(cmd.OutOrStdout(), p.Table())
+	}
+	return err
 }
 
 var notInID = regexp.MustCompile(`[^a-z0-9-]+`)
