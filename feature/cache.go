@@ -2,6 +2,7 @@ package feature
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -79,88 +80,157 @@ func (l layout) sum(b int, vectors []byte) []byte {
 	return h.Sum(nil)
 }
 
-// whole says whether block b of a file's bytes is what its hash says.
-func (l layout) whole(b int, data []byte) bool {
+// sound says whether block b of a file's bytes is what its hash says.
+func (l layout) sound(b int, data []byte) bool {
 	from := l.at(b)
 	vectors := data[from:][:l.vectors(b)]
 	return bytes.Equal(l.sum(b, vectors), data[from+len(vectors):][:sha256.Size])
 }
 
-// Fill opens the vectors of key in dir, and computes those of its rows from first
-// on that are not there, or damaged: compute returns the vectors of rows [from, to).
-// What is computed is in the file at once, under a name that ends in .part until
-// nothing is missing. Processes that fill one file at once write the same.
-func Fill(dir string, key Key, rows, width, first int, compute func(from, to int) ([]float32, error)) (c *Cache, computed int, err error) {
-	l := layout{key, rows, width}
-	path := filepath.Join(dir, key.String()[:32]+".features")
-	if c, err := mapped(path, l); err == nil && c.missing(first) == nil {
-		return c, 0, nil
-	} else if err == nil {
-		err = errors.Join(c.Close(), os.Rename(path, path+".part"))
-		if err != nil {
-			return nil, 0, fmt.Errorf("repair vectors: %w", err)
-		}
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, 0, err
-	}
-	computed, whole, err := l.fill(path+".part", first, compute)
-	if err != nil {
-		return nil, computed, err
-	}
-	if !whole {
-		path += ".part"
-	} else if err := os.Rename(path+".part", path); err != nil && !errors.Is(err, fs.ErrNotExist) { // another process did it
-		return nil, computed, err
-	}
-	c, err = mapped(path, l)
-	return c, computed, err
+// A file is under construction, under a name that ends in .part, until no block is
+// missing.
+func (l layout) path(dir string) (path, part string) {
+	path = filepath.Join(dir, l.key.String()[:32]+".features")
+	return path, path + ".part"
 }
 
-// fill computes what is missing from row first on in the file at path.
-func (l layout) fill(path string, first int, compute func(from, to int) ([]float32, error)) (computed int, whole bool, err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+// compute returns the vectors of rows [from, to).
+type compute func(from, to int) ([]float32, error)
+
+// open maps the vectors in dir, whole or under construction.
+func (l layout) open(dir string) (*Cache, error) {
+	path, part := l.path(dir)
+	c, err := mapped(path, l)
 	if err != nil {
-		return 0, false, err
+		c, err = mapped(part, l)
 	}
-	defer func() { err = errors.Join(err, f.Sync(), f.Close()) }()
-	if err := l.begin(f); err != nil {
-		return 0, false, err
+	return c, err
+}
+
+// whole maps the vectors in dir if none is missing of the rows from first on; else it
+// returns nil.
+func (l layout) whole(dir string, first int) *Cache {
+	path, _ := l.path(dir)
+	c, err := mapped(path, l)
+	if err == nil && c.missing(first) != nil {
+		err = cmp.Or(c.Close(), errIncomplete)
 	}
-	c, err := l.mapFile(f)
 	if err != nil {
-		return 0, false, err
+		return nil
+	}
+	return c
+}
+
+var errIncomplete = errors.New("vectors are missing")
+
+// missing is how many vectors of the rows from first on are in no file in dir.
+func (l layout) missing(dir string, first int) (n int) {
+	blocks := []int{}
+	if c, err := l.open(dir); err == nil {
+		blocks = c.missing(first)
+		c.unmap()
+	} else {
+		for b := first / blockRows; b < l.blocks(); b++ {
+			blocks = append(blocks, b)
+		}
+	}
+	for _, b := range blocks {
+		n += l.end(b) - b*blockRows
+	}
+	return n
+}
+
+// fill opens the vectors in dir, and computes those of the rows from first on that
+// are not there, or damaged. What is computed is in the file at once. Processes that
+// fill one file at once write the same.
+func (l layout) fill(dir string, first int, fn compute) (*Cache, error) {
+	path, part := l.path(dir)
+	if c := l.whole(dir, first); c != nil {
+		return c, nil
+	}
+	if err := os.Rename(path, part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("repair vectors: %w", err)
+	}
+	if _, err := l.add(part, first, func(int) bool { return true }, fn); err != nil {
+		return nil, err
+	}
+	c, err := mapped(part, l)
+	if errors.Is(err, fs.ErrNotExist) { // another process found it whole
+		return mapped(path, l)
+	}
+	if err != nil || first >= blockRows && c.missing(0) != nil {
+		return c, err
+	}
+	if err = os.Rename(part, path); errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return c, err
+}
+
+// share computes one of several processes' share of what is missing: every so
+// manieth block.
+func (l layout) share(dir string, node, nodes int, fn compute) (computed int, err error) {
+	path, part := l.path(dir)
+	if c, err := mapped(path, l); err == nil {
+		return 0, c.Close()
+	}
+	return l.add(part, 0, func(b int) bool { return b%nodes == node }, fn)
+}
+
+// add computes the missing blocks with rows from first on that are mine in the file
+// at path.
+func (l layout) add(path string, first int, mine func(b int) bool, fn compute) (computed int, err error) {
+	if err := l.create(path); err != nil {
+		return 0, err
+	}
+	c, err := mapped(path, l)
+	if err != nil {
+		return 0, err
 	}
 	missing := c.missing(first)
-	skipped := c.missing(0)
-	if err := c.Close(); err != nil {
-		return 0, false, err
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err = errors.Join(err, c.Close()); err != nil {
+		return 0, err
 	}
+	defer func() { err = errors.Join(err, f.Sync(), f.Close()) }()
 	for _, b := range missing {
-		vectors, err := compute(b*blockRows, l.end(b))
-		if err != nil {
-			return computed, false, err
+		if !mine(b) {
+			continue
 		}
-		if err := l.put(f, b, vectors); err != nil {
-			return computed, false, err
+		vectors, err := fn(b*blockRows, l.end(b))
+		if err == nil {
+			err = l.put(f, b, vectors)
+		}
+		if err != nil {
+			return computed, err
 		}
 		computed += l.end(b) - b*blockRows
 	}
-	return computed, len(skipped) == len(missing), nil
+	return computed, nil
 }
 
-// begin makes f a file of this layout, unless it is one.
-func (l layout) begin(f *os.File) error {
-	header := make([]byte, headerLen)
-	if n, _ := f.ReadAt(header, 0); n < headerLen || !bytes.Equal(header, l.header()) {
-		if err := f.Truncate(0); err != nil {
-			return err
-		}
-		if _, err := f.WriteAt(l.header(), 0); err != nil {
-			return err
-		}
+// create makes a file of this layout at path, unless there is one. Of several
+// processes that do so one wins, and no file that another has mapped is cut.
+func (l layout) create(path string) error {
+	if c, err := mapped(path, l); err == nil {
+		return c.Close()
 	}
-	return f.Truncate(l.size())
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.RemoveAll(path)); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".part-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(l.header())
+	err = errors.Join(err, f.Chmod(0o644), f.Truncate(l.size()), f.Close())
+	if err == nil {
+		err = os.Link(f.Name(), path)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		err = nil
+	}
+	return errors.Join(err, os.Remove(f.Name()))
 }
 
 // put writes a block.
@@ -210,7 +280,7 @@ func (l layout) mapFile(f *os.File) (*Cache, error) {
 // missing lists the blocks with rows from first on that are not whole.
 func (c *Cache) missing(first int) (blocks []int) {
 	for b := first / blockRows; b < c.blocks(); b++ {
-		if !c.whole(b, c.data) {
+		if !c.sound(b, c.data) {
 			blocks = append(blocks, b)
 		}
 	}
@@ -247,7 +317,7 @@ func (r Rows) bytes(i int) []byte {
 func (r Rows) Row(i int, dst []float64) {
 	data := r.bytes(i)
 	for j := range dst {
-		dst[j] = number(data[4*j:])
+		dst[j] = first(data[4*j:])
 	}
 }
 
@@ -258,13 +328,13 @@ func (r Rows) Dot(i int, w []float64) float64 {
 	j := 0
 	for ; j+4 <= len(w); j += 4 {
 		d, v := data[4*j:4*j+16], w[j:j+4]
-		s[0] += v[0] * number(d)
-		s[1] += v[1] * number(d[4:])
-		s[2] += v[2] * number(d[8:])
-		s[3] += v[3] * number(d[12:])
+		s[0] += v[0] * first(d)
+		s[1] += v[1] * first(d[4:])
+		s[2] += v[2] * first(d[8:])
+		s[3] += v[3] * first(d[12:])
 	}
 	for ; j < len(w); j++ {
-		s[0] += w[j] * number(data[4*j:])
+		s[0] += w[j] * first(data[4*j:])
 	}
 	return s[0] + s[1] + (s[2] + s[3])
 }
@@ -273,11 +343,11 @@ func (r Rows) Dot(i int, w []float64) float64 {
 func (r Rows) Add(i int, x float64, w []float64) {
 	data := r.bytes(i)
 	for j := range w {
-		w[j] += x * number(data[4*j:])
+		w[j] += x * first(data[4*j:])
 	}
 }
 
-// number is the first of some bytes.
-func number(data []byte) float64 {
+// first is the first number of some bytes.
+func first(data []byte) float64 {
 	return float64(math.Float32frombits(binary.LittleEndian.Uint32(data)))
 }

@@ -2,11 +2,15 @@ package feature
 
 import (
 	"errors"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const rows, width = 1300, 3 // three blocks
@@ -22,15 +26,18 @@ func vectorsOf(from, to int) (x []float32) {
 // fill is Fill, and what blocks it computed.
 func fill(t *testing.T, dir string, first int) (c *Cache, blocks []int) {
 	t.Helper()
-	c, computed, err := Fill(dir, Key{1}, rows, width, first, func(from, to int) ([]float32, error) {
+	l := layout{Key{1}, rows, width}
+	missing := l.missing(dir, first)
+	c, err := l.fill(dir, first, func(from, to int) ([]float32, error) {
 		blocks = append(blocks, from/blockRows)
+		missing -= to - from
 		return vectorsOf(from, to), nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if (computed == 0) != (blocks == nil) {
-		t.Errorf("%d rows computed in blocks %v", computed, blocks)
+	if missing != 0 {
+		t.Errorf("%d more rows were said to be missing than are computed", missing)
 	}
 	return c, blocks
 }
@@ -79,14 +86,15 @@ func TestWhatIsThereIsNotComputedAgain(t *testing.T) {
 // A process that dies leaves what it has computed.
 func TestWhatWasComputedSurvives(t *testing.T) {
 	dir, died := t.TempDir(), errors.New("killed")
-	_, computed, err := Fill(dir, Key{1}, rows, width, 0, func(from, to int) ([]float32, error) {
+	l := layout{Key{1}, rows, width}
+	_, err := l.fill(dir, 0, func(from, to int) ([]float32, error) {
 		if from == 2*blockRows {
 			return nil, died
 		}
 		return vectorsOf(from, to), nil
 	})
-	if !errors.Is(err, died) || computed != 2*blockRows {
-		t.Fatalf("%d computed, %v", computed, err)
+	if missing := l.missing(dir, 0); !errors.Is(err, died) || missing != rows-2*blockRows {
+		t.Fatalf("%d are missing, %v", missing, err)
 	}
 	c, blocks := fill(t, dir, 0)
 	if !slices.Equal(blocks, []int{2}) {
@@ -133,7 +141,7 @@ func TestDamageIsComputedAgain(t *testing.T) {
 
 func TestVectorsMustBeNumbers(t *testing.T) {
 	for name, x := range map[string][]float32{"too few": {1}, "infinite": {1, float32(math.Inf(1)), 1}} {
-		if _, _, err := Fill(t.TempDir(), Key{}, 1, 3, 0, func(int, int) ([]float32, error) { return x, nil }); err == nil {
+		if _, err := (layout{Key{}, 1, 3}).fill(t.TempDir(), 0, func(int, int) ([]float32, error) { return x, nil }); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
@@ -150,4 +158,51 @@ func TestKeysTellApart(t *testing.T) {
 		}
 		seen[k] = true
 	}
+}
+
+// Processes that share the work make the bytes that one alone makes.
+func TestSharesMakeOneFile(t *testing.T) {
+	dir, alone := t.TempDir(), t.TempDir()
+	l := layout{Key{1}, rows, width}
+	var g errgroup.Group
+	var computed atomic.Int64
+	for node := range 4 { // the last has nothing to do
+		g.Go(func() error {
+			n, err := l.share(dir, node, 4, func(from, to int) ([]float32, error) { return vectorsOf(from, to), nil })
+			computed.Add(int64(n))
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil || computed.Load() != rows {
+		t.Fatalf("%d rows computed (%v), want each once: %d", computed.Load(), err, rows)
+	}
+	for _, dir := range []string{dir, alone} {
+		c, blocks := fill(t, dir, 0)
+		if (blocks == nil) != (dir != alone) {
+			t.Errorf("blocks %v are computed at the end", blocks)
+		}
+		check(t, c, 0)
+	}
+	path, part := l.path(dir)
+	path2, _ := l.path(alone)
+	if !slices.Equal(read(t, path), read(t, path2)) {
+		t.Error("the files differ")
+	}
+	late, err := l.share(dir, 1, 4, func(int, int) ([]float32, error) { return nil, errors.New("asked") })
+	if _, statErr := os.Stat(part); late != 0 || err != nil || !errors.Is(statErr, fs.ErrNotExist) {
+		t.Errorf("who comes late computes %d (%v)", late, err)
+	}
+}
+
+// A node that dies leaves its share to whoever fills the file.
+func TestAShareThatIsMissingIsFilled(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := (layout{Key{1}, rows, width}).share(dir, 1, 3, func(from, to int) ([]float32, error) { return vectorsOf(from, to), nil }); err != nil {
+		t.Fatal(err)
+	}
+	c, blocks := fill(t, dir, 0)
+	if !slices.Equal(blocks, []int{0, 2}) {
+		t.Errorf("blocks %v are computed, want 0 and 2", blocks)
+	}
+	check(t, c, 0)
 }

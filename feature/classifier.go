@@ -1,6 +1,7 @@
 package feature
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,9 +16,10 @@ import (
 	"carillon/safetensors"
 )
 
-// Classifier tells the class of a text from its vector.
+// Classifier tells the class of a text, or a number, from its vector.
 type Classifier struct {
 	Format   int      `json:"format"`
+	Task     string   `json:"task_type"`
 	Base     string   `json:"base_model"`
 	BaseHash string   `json:"base_sha256"`
 	Pooling  string   `json:"pooling"`
@@ -53,8 +55,8 @@ func (l layer) apply(x, y []float64) {
 	}
 }
 
-// scores returns what each class has for a vector.
-func (c *Classifier) scores(x []float64) []float64 {
+// outputs returns those of the last layer for a vector, which it changes.
+func (c *Classifier) outputs(x []float64) []float64 {
 	for i, l := range c.layers {
 		if i > 0 {
 			for k := range x {
@@ -65,26 +67,33 @@ func (c *Classifier) scores(x []float64) []float64 {
 		l.apply(x, y)
 		x = y
 	}
-	if len(x) == 1 {
-		return []float64{0, x[0]}
-	}
 	return x
 }
 
-// judge asks the classifier of rows.
+// judge asks the classifier of rows, whose answers are labels as in a shard.
 func (c *Classifier) judge(rows Rows, labels []int) ask.Loss {
-	l := ask.Loss{Task: job.SeqCls, Tokens: int64(rows.Len()), Examples: int64(rows.Len())}
+	l := ask.Loss{Task: c.Task, Tokens: int64(rows.Len()), Examples: int64(rows.Len())}
+	x := make([]float64, rows.Width())
 	for i, label := range labels {
-		x := make([]float64, rows.Width())
 		rows.Row(i, x)
-		s := c.scores(x)
-		if slices.Index(s, slices.Max(s)) == label {
+		y := c.outputs(slices.Clone(x))
+		if c.Task == job.Regression {
+			l.Sum += (y[0] - number(label)) * (y[0] - number(label))
+			continue
+		}
+		if len(y) == 1 { // of two classes the first has 0
+			y = []float64{0, y[0]}
+		}
+		if slices.Index(y, slices.Max(y)) == label {
 			l.Right++
 		}
-		l.Sum += logSum(s) - s[label]
+		l.Sum += logSum(y) - y[label]
 	}
 	return l
 }
+
+// number is what a regression's label stands for.
+func number(label int) float64 { return float64(math.Float32frombits(uint32(int32(label)))) }
 
 // logSum returns ln Σ eˣ.
 func logSum(x []float64) float64 {
@@ -107,6 +116,21 @@ func chooseLogistic(rows Rows, labels []int, classes int, seed uint64) ([]layer,
 		l.w, l.b = append(l.w, w[:l.in]...), append(l.b, w[l.in])
 	}
 	return rounded(l), c, accuracy, nil
+}
+
+// chooseRidge fits a ridge regression, its strength chosen by cross-validation, and
+// returns the mean squared error there.
+func chooseRidge(rows Rows, labels []int, seed uint64) ([]layer, float64, float64, error) {
+	targets := make([]float64, len(labels))
+	for i, label := range labels {
+		targets[i] = number(label)
+	}
+	w, c, squared, err := linear.ChooseRidge(rows, targets, seed)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	n := rows.Width()
+	return rounded(layer{n, w[:n], w[n:]}), c, squared, nil
 }
 
 // rounded makes layers of what a file will hold, so that they say the same when
@@ -197,6 +221,7 @@ func load(dir string) (*Classifier, error) {
 	if err := json.Unmarshal(data, c); err != nil {
 		return nil, fmt.Errorf("%s: %w", factsFile, err)
 	}
+	c.Task = cmp.Or(c.Task, job.SeqCls) // what there was before there was a key for it
 	if c.Format != version {
 		return nil, fmt.Errorf("%s: format %d is not known; want %d", factsFile, c.Format, version)
 	}
@@ -224,7 +249,11 @@ func (c *Classifier) read(files *safetensors.Dir) error {
 		}
 		c.layers = append(c.layers, layer{shape[1], doubles(w), doubles(b)})
 	}
-	if n := len(c.layers[len(c.layers)-1].b); n != linear.Outputs(len(c.Labels)) {
+	want := 1
+	if c.Task != job.Regression {
+		want = linear.Outputs(len(c.Labels))
+	}
+	if n := len(c.layers[len(c.layers)-1].b); n != want {
 		return fmt.Errorf("%s: %d outputs for %d labels", weightsFile, n, len(c.Labels))
 	}
 	return nil
@@ -240,8 +269,11 @@ func doubles(x []float32) []float64 {
 
 // recipe is a spec whose data is read for this classifier.
 func (c *Classifier) recipe(s job.Spec) job.Spec {
-	s.Method, s.TaskType, s.Labels = "feature", job.SeqCls, c.Labels
+	s.Method, s.TaskType, s.Labels = "feature", c.Task, c.Labels
 	s.Feature = &job.Feature{Pooling: c.Pooling, Classifier: c.Kind}
+	if c.Kind == ridge {
+		s.Feature.Classifier = "logistic"
+	}
 	if s.BaseModel == "" {
 		s.BaseModel = c.Base
 	}

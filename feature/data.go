@@ -17,21 +17,22 @@ import (
 
 // dataSet makes what was read into a shard, or takes the one that an earlier run has
 // made of it and that lies beside the vectors.
-func dataSet(ctx context.Context, r *corpus.Reading, spec job.Spec, facts model.Facts, progress corpus.Progress) (*shard.Set, error) {
+func dataSet(ctx context.Context, r *corpus.Reading, spec job.Spec, facts model.Facts, progress corpus.Progress) (*shard.Set, string, error) {
 	path, err := shardPath(r, spec, facts)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if set, err := shard.Open(path); err == nil {
-		return set, nil
+		return set, path, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if err := build(ctx, path, r, spec, facts, progress); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return shard.Open(path)
+	set, err := shard.Open(path)
+	return set, path, err
 }
 
 // shardPath names a shard by what it follows from: the texts, the recipe, the base's

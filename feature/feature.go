@@ -44,13 +44,14 @@ type Result struct {
 	OutputDir  string  `json:"output_dir"`
 	Export     string  `json:"export"` // the classifier's directory
 	Vectors    string  `json:"vectors"`
-	Classifier string  `json:"classifier"`
-	Accuracy   float64 `json:"accuracy"` // on what is held out; 0 if nothing is
+	Task       string  `json:"task_type"`
+	Classifier string  `json:"classifier"` // logistic, mlp or ridge
+	Accuracy   float64 `json:"accuracy"`   // on what is held out; 0 if nothing is, and of a regression
 	HeldOut    int     `json:"held_out"`
-	Loss       float64 `json:"held_out_loss"` // nats per example
+	Loss       float64 `json:"held_out_loss"` // nats per example, or the mean squared error
 	TrainLoss  float64 `json:"train_loss"`
 	C          float64 `json:"c"`               // the strength chosen: the larger, the weaker the penalty
-	Validated  float64 `json:"cross_validated"` // the accuracy in cross-validation with it
+	Validated  float64 `json:"cross_validated"` // the accuracy in cross-validation with it, or the mean squared error
 
 	Trainable int     `json:"trainable_parameters"`
 	Rows      int     `json:"examples"`
@@ -73,7 +74,7 @@ func Train(ctx context.Context, be *backend.Backend, spec job.Spec, progress cor
 
 // Train fits the classifier that the spec names, and writes it.
 func (s *Source) Train(ctx context.Context) (Result, error) {
-	r := Result{OutputDir: s.spec.OutputDir, Export: filepath.Join(s.spec.OutputDir, "adapter"), Classifier: s.spec.Feature.Classifier,
+	r := Result{OutputDir: s.spec.OutputDir, Export: filepath.Join(s.spec.OutputDir, "adapter"), Task: s.spec.TaskType, Classifier: s.kind(),
 		Rows: s.set.Len() + s.set.HeldOutLen(), Tokens: s.set.Tokens(), HeldOut: s.set.HeldOutLen(), Vectors: s.key.String()}
 	if s.set.Len() == 0 {
 		return r, fmt.Errorf("there are no training examples")
@@ -95,18 +96,35 @@ func (s *Source) Train(ctx context.Context) (Result, error) {
 	r.TrainLoss = c.judge(train, labels).Mean()
 	if r.HeldOut > 0 {
 		l := c.judge(cache.Rows(s.set.Len(), r.Rows), s.labels(s.set.Len(), r.Rows))
-		r.Loss, r.Accuracy = l.Mean(), l.Accuracy()
+		r.Loss = l.Mean()
+		if s.spec.TaskType == job.SeqCls {
+			r.Accuracy = l.Accuracy()
+		}
 	}
 	return r, c.save(r.Export)
+}
+
+// ridge is what is fitted to numbers.
+const ridge = "ridge"
+
+// kind is what is fitted.
+func (s *Source) kind() string {
+	if s.spec.TaskType == job.Regression {
+		return ridge
+	}
+	return s.spec.Feature.Classifier
 }
 
 // fit fits the classifier that the spec names.
 func (s *Source) fit(ctx context.Context, rows Rows, labels []int, r *Result) (c *Classifier, err error) {
 	f, classes := s.spec.Feature, len(s.spec.Labels)
-	c = &Classifier{Base: s.spec.BaseModel, BaseHash: hexOf(s.facts.Hash), Pooling: f.Pooling, Kind: f.Classifier, Labels: s.spec.Labels, Vectors: s.key.String()}
-	if f.Classifier == "mlp" {
+	c = &Classifier{Task: s.spec.TaskType, Base: s.spec.BaseModel, BaseHash: hexOf(s.facts.Hash), Pooling: f.Pooling, Kind: s.kind(), Labels: s.spec.Labels, Vectors: s.key.String()}
+	switch c.Kind {
+	case ridge:
+		c.layers, r.C, r.Validated, err = chooseRidge(rows, labels, s.spec.Seed)
+	case "mlp":
 		c.layers, r.C, r.Validated, err = chooseMLP(ctx, rows, labels, classes, f.HiddenSize, s.spec.Seed)
-	} else {
+	default:
 		c.layers, r.C, r.Validated, err = chooseLogistic(rows, labels, classes, s.spec.Seed)
 	}
 	if err != nil {
@@ -116,7 +134,7 @@ func (s *Source) fit(ctx context.Context, rows Rows, labels []int, r *Result) (c
 	return c, nil
 }
 
-// labels are the classes of examples [from, to), held-out ones after the others.
+// labels are the classes, or the numbers' bits, of examples [from, to), held-out ones after the others.
 func (s *Source) labels(from, to int) []int {
 	labels := make([]int, 0, to-from)
 	for i := from; i < to; i++ {

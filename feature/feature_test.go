@@ -34,9 +34,15 @@ func openGo(t *testing.T) *backend.Backend {
 // tiny model in dir/base.
 func recipe(t *testing.T, be *backend.Backend, dir, section string) job.Spec {
 	t.Helper()
+	return recipeOf(t, be, dir, 72, section)
+}
+
+// recipeOf is recipe with another number of examples.
+func recipeOf(t *testing.T, be *backend.Backend, dir string, examples int, section string) job.Spec {
+	t.Helper()
 	base, data := filepath.Join(dir, "base"), filepath.Join(dir, "data.jsonl")
 	var lines strings.Builder
-	for i := range 72 {
+	for i := range examples {
 		word := []string{"ring", "bell", "morning"}[i%3]
 		fmt.Fprintf(&lines, `{"text": "%s", "label": "%s"}`+"\n", strings.Repeat(word+" ", 1+i%7), word)
 	}

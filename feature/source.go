@@ -38,6 +38,10 @@ type Source struct {
 	progress corpus.Progress
 	load     func() (Encoder, error)
 	close    []func() error
+
+	shard string // file of the set, for other processes
+	run   func(ctx context.Context, p Part) error
+	lost  func(error)
 }
 
 // Open reads a recipe's data, and what the base model is.
@@ -55,12 +59,12 @@ func Open(ctx context.Context, be *backend.Backend, spec job.Spec, progress corp
 	if err := suits(spec); err != nil {
 		return nil, err
 	}
-	set, err := dataSet(ctx, reading, spec, facts, progress)
+	set, path, err := dataSet(ctx, reading, spec, facts, progress)
 	if err != nil {
 		return nil, err
 	}
 	s := newSource(be, spec, set, facts, progress)
-	s.close = append(s.close, set.Close)
+	s.shard, s.close = path, append(s.close, set.Close)
 	return s, nil
 }
 
@@ -81,9 +85,13 @@ func optionsOf(spec job.Spec) model.Options {
 	return model.Options{ReinitWeights: spec.ReinitWeights, Seed: spec.Seed}
 }
 
+// suits says why nothing can be fitted to a recipe's data.
 func suits(spec job.Spec) error {
-	if spec.TaskType != job.SeqCls {
-		return fmt.Errorf("method: feature, and the data is for task_type %s; a classifier on top tells classes apart: want data with labels, or method lora or prefix", spec.TaskType)
+	switch {
+	case spec.TaskType == job.Regression && spec.Feature.Classifier == "mlp":
+		return fmt.Errorf("feature.classifier: mlp, and the data is for task_type %s; an mlp tells classes apart: want classifier logistic, which is a ridge regression for numbers", spec.TaskType)
+	case spec.TaskType != job.SeqCls && spec.TaskType != job.Regression:
+		return fmt.Errorf("method: feature, and the data is for task_type %s; what is fitted on top gives classes or numbers: want data with labels, or method lora or prefix", spec.TaskType)
 	}
 	return nil
 }
@@ -125,8 +133,22 @@ func (s *Source) Close() error {
 // vectors returns the vectors of the examples; those before from need not be there.
 // computed is how many had to be made.
 func (s *Source) vectors(ctx context.Context, from int) (c *Cache, computed int, err error) {
-	rows := s.set.Len() + s.set.HeldOutLen()
-	return Fill(folder(s.spec), s.key, rows, s.facts.Width, from, func(a, b int) ([]float32, error) { return s.encode(ctx, a, b) })
+	l, dir := s.layout(), folder(s.spec)
+	if c := l.whole(dir, from); c != nil {
+		return c, 0, nil
+	}
+	missing := l.missing(dir, from)
+	if s.run != nil && s.spec.Nodes > 1 {
+		if err := s.together(ctx); err != nil {
+			return nil, 0, err
+		}
+	}
+	c, err = l.fill(dir, from, func(a, b int) ([]float32, error) { return s.encode(ctx, a, b) })
+	return c, missing, err
+}
+
+func (s *Source) layout() layout {
+	return layout{s.key, s.set.Len() + s.set.HeldOutLen(), s.facts.Width}
 }
 
 // folder is where a recipe's vectors are kept.

@@ -416,9 +416,10 @@ type Feature struct {
 	// Pooling is what stands for a text: mean (of what the model makes of its
 	// tokens), cls (of its first token) or last (of its last one). Default: mean.
 	Pooling string `json:"pooling" yaml:"pooling"`
-	// Classifier is what is trained on top: logistic (a logistic regression) or mlp
-	// (a network with one hidden layer). How strongly large weights are punished is
-	// chosen by cross-validation. Default: logistic.
+	// Classifier is what is trained on top: logistic (a logistic regression; to
+	// numbers, a ridge regression) or mlp (a network with one hidden layer, for
+	// classes). How strongly large weights are punished is chosen by
+	// cross-validation. Default: logistic.
 	Classifier string `json:"classifier" yaml:"classifier"`
 	// HiddenSize is the width of the hidden layer of an mlp. Default: 64.
 	HiddenSize int `json:"hidden_size,omitempty" yaml:"hidden_size"`

@@ -181,10 +181,10 @@ func (s Spec) checkMethod() *keyError {
 		return &keyError{"unfrozen_parameters", fmt.Sprintf("with method %s; only method full trains the model's own parameters", s.Method)}
 	case s.Method != "full" && s.LayerLRDecay != 1:
 		return &keyError{"layer_lr_decay", fmt.Sprintf("%v with method %s; only method full trains the model's own layers", s.LayerLRDecay, s.Method)}
-	case s.Method == "feature" && s.TaskType != "" && s.TaskType != SeqCls:
-		return &keyError{"method", fmt.Sprintf("feature with task_type %s; a classifier on top tells classes apart: want task_type %s, or method lora or prefix", s.TaskType, SeqCls)}
-	case s.Method == "feature" && s.Nodes > 1:
-		return &keyError{"nodes", fmt.Sprintf("%d with method feature, which runs in one process; want 1", s.Nodes)}
+	case s.Method == "feature" && s.TaskType != "" && s.TaskType != SeqCls && s.TaskType != Regression:
+		return &keyError{"method", fmt.Sprintf("feature with task_type %s; what is fitted on top gives classes or numbers: want task_type %s or %s, or method lora or prefix", s.TaskType, SeqCls, Regression)}
+	case s.Method == "feature" && s.TaskType == Regression && s.Feature.Classifier == "mlp":
+		return &keyError{"feature.classifier", fmt.Sprintf("mlp with task_type %s; an mlp tells classes apart: want logistic, which is a ridge regression for numbers", Regression)}
 	}
 	for _, check := range []func() *keyError{s.LoRA.check, s.Bottleneck.check, s.Prompt.check, s.Prefix.check, s.Feature.check} {
 		if err := check(); err != nil {

@@ -1,14 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"carillon/backend"
 	"carillon/feature"
 	"carillon/guide"
 	"carillon/job"
@@ -29,7 +34,7 @@ func (f trainFlags) runFeature(cmd *cobra.Command, cfg launch.Config) error {
 	}
 	defer be.Close()
 	v.Note("backend: " + be.Why())
-	r, err := feature.Train(cmd.Context(), be, cfg.Spec, v.Progress)
+	r, err := f.fitFeature(cmd, be, cfg, v)
 	if err != nil {
 		return err
 	}
@@ -37,12 +42,57 @@ func (f trainFlags) runFeature(cmd *cobra.Command, cfg launch.Config) error {
 	if f.json {
 		return json.NewEncoder(cmd.OutOrStdout()).Encode(r)
 	}
-	held := ""
-	if r.HeldOut > 0 {
-		held = fmt.Sprintf(", accuracy %.4f on %d held out", r.Accuracy, r.HeldOut)
+	return tellFeature(cmd.OutOrStdout(), r)
+}
+
+// fitFeature reads and fits, with as many processes as there are nodes.
+func (f trainFlags) fitFeature(cmd *cobra.Command, be *backend.Backend, cfg launch.Config, v *view) (feature.Result, error) {
+	s, err := feature.Open(cmd.Context(), be, cfg.Spec, v.Progress)
+	if err != nil {
+		return feature.Result{}, err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d of %d examples read in %.1f s, fitted in %.1f s: %s with C %g, accuracy %.4f in cross-validation%s\n%s\n",
-		r.Encoded, r.Rows, r.Reading, r.Fitting, r.Classifier, r.C, r.Validated, held, r.Export)
+	defer s.Close()
+	s.Spread(func(ctx context.Context, p feature.Part) error {
+		return encodePart(ctx, cfg.Command[0], p, be.Choice())
+	},
+		func(err error) { v.Note(err.Error()) })
+	return s.Train(cmd.Context())
+}
+
+// encodePart has another process make its share of the vectors.
+func encodePart(ctx context.Context, exe string, p feature.Part, c backend.Choice) error {
+	part, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, exe, append([]string{"encode", "--part", string(part)}, nodeFlags(c)...)...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	if _, err := cmd.StdinPipe(); err != nil { // it ends when this process does
+		return err
+	}
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%w: %s", err, strings.TrimSpace(said.String()))
+	}
+	return nil
+}
+
+// encodeCommand is the verb with which train starts processes that make vectors.
+func encodeCommand() *cobra.Command {
+	return processCommand("encode", "A process that makes vectors of texts", feature.Command)
+}
+
+// tellFeature says what was fitted, for people.
+func tellFeature(w io.Writer, r feature.Result) error {
+	how, held := fmt.Sprintf("accuracy %.4f in cross-validation", r.Validated), fmt.Sprintf(", accuracy %.4f on %d held out", r.Accuracy, r.HeldOut)
+	if r.Task == job.Regression {
+		how, held = fmt.Sprintf("mean squared error %.6g in cross-validation", r.Validated), fmt.Sprintf(", %.6g on %d held out", r.Loss, r.HeldOut)
+	}
+	if r.HeldOut == 0 {
+		held = ""
+	}
+	_, err := fmt.Fprintf(w, "%d of %d examples read in %.1f s, fitted in %.1f s: %s with C %g, %s%s\n%s\n",
+		r.Encoded, r.Rows, r.Reading, r.Fitting, r.Classifier, r.C, how, held, r.Export)
 	return err
 }
 
@@ -72,8 +122,12 @@ func (c *comparison) feature(ctx context.Context, spec job.Spec, row *guide.Row)
 		if err = errors.Join(err, s.Close()); err != nil {
 			return err
 		}
-		row.Runs = append(row.Runs, r.Accuracy)
-		row.Quality += r.Accuracy / float64(c.seeds)
+		quality := r.Loss
+		if r.Task == job.SeqCls {
+			quality = r.Accuracy
+		}
+		row.Runs = append(row.Runs, quality)
+		row.Quality += quality / float64(c.seeds)
 		row.Gap, row.Trainable, row.Share = r.Loss-r.TrainLoss, r.Trainable, float64(r.Trainable)/float64(c.facts.Parameters)
 		row.Seconds = max(row.Seconds, r.Reading+r.Fitting)
 		if r.Encoded > 0 {

@@ -58,6 +58,7 @@ func root() *cobra.Command {
 		nodeCommand(),
 		coordinatorCommand(),
 		probeCommand(),
+		encodeCommand(),
 	)
 	return cmd
 }
