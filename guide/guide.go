@@ -46,7 +46,8 @@ type Row struct {
 	Runs      []float64 `json:"runs"`            // one a seed
 	Gap       float64   `json:"gap"`             // held-out loss minus training loss: how much was learnt by heart
 
-	Seconds         float64  `json:"seconds"` // of one run
+	Steps           uint64   `json:"steps,omitempty"` // after which the judged state was
+	Seconds         float64  `json:"seconds"`         // of one run
 	TokensPerSecond float64  `json:"tokens_per_second"`
 	PeakBytes       int64    `json:"peak_bytes"`     // of a node's memory
 	BytesPerStep    float64  `json:"bytes_per_step"` // sent by a node
@@ -80,7 +81,7 @@ func (t Table) Write(w io.Writer) {
 	out := table.NewWriter()
 	out.SetOutputMirror(w)
 	out.SetStyle(table.StyleLight)
-	out.AppendHeader(table.Row{"technique", "trainable", "%", t.Metric, "+-", "gap", "time", "tokens/s", "peak memory", "sent a step", "file", "forgets", "use"})
+	out.AppendHeader(table.Row{"technique", "trainable", "%", t.Metric, "+-", "gap", "steps", "time", "tokens/s", "peak memory", "sent a step", "file", "forgets", "use"})
 	for _, r := range t.Rows {
 		out.AppendRow(t.cells(r))
 	}
@@ -96,7 +97,7 @@ func (t Table) cells(r Row) table.Row {
 	if r.Failed != "" {
 		return table.Row{r.Technique, "", "", r.Failed}
 	}
-	cells := table.Row{r.Technique, "", "", fmt.Sprintf("%.4f", r.Quality), "", "", "", "", "", "", "", "", r.Use}
+	cells := table.Row{r.Technique, "", "", fmt.Sprintf("%.4f", r.Quality), "", "", "", "", "", "", "", "", "", r.Use}
 	set := func(i int, is bool, format string, args ...any) {
 		if is {
 			cells[i] = fmt.Sprintf(format, args...)
@@ -106,12 +107,13 @@ func (t Table) cells(r Row) table.Row {
 	set(2, r.Share > 0, "%.3f", 100*r.Share)
 	set(4, len(r.Runs) > 1, "%.4f", r.Spread()/2)
 	set(5, r.Gap != 0, "%+.3f", r.Gap)
-	set(6, r.Seconds > 0, "%v", time.Duration(r.Seconds*float64(time.Second)).Round(100*time.Millisecond))
-	set(7, r.TokensPerSecond > 0, "%.0f", r.TokensPerSecond)
-	set(8, r.PeakBytes > 0, "%s", size(float64(r.PeakBytes)))
-	set(9, r.BytesPerStep > 0, "%s", size(r.BytesPerStep))
-	set(10, r.FileBytes > 0, "%s", size(float64(r.FileBytes)))
-	set(11, r.Forgetting != nil, "%+.3f", value(r.Forgetting))
+	set(6, r.Steps > 0, "%d", r.Steps)
+	set(7, r.Seconds > 0, "%v", time.Duration(r.Seconds*float64(time.Second)).Round(100*time.Millisecond))
+	set(8, r.TokensPerSecond > 0, "%.0f", r.TokensPerSecond)
+	set(9, r.PeakBytes > 0, "%s", size(float64(r.PeakBytes)))
+	set(10, r.BytesPerStep > 0, "%s", size(r.BytesPerStep))
+	set(11, r.FileBytes > 0, "%s", size(float64(r.FileBytes)))
+	set(12, r.Forgetting != nil, "%+.3f", value(r.Forgetting))
 	return cells
 }
 
