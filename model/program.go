@@ -16,11 +16,11 @@ import (
 type kind uint8
 
 const (
-	gradients  kind = iota // the loss, the gradient of each pack, and a classifier's outputs [B, n]
-	nextLogits             // [B, V]: the logits at one position of each row (a decoder's, where there is one)
-	allLogits              // [B, T, V]
-	firstLogits            // as nextLogits, and what steps keep
-	stepLogits             // [B, V]: the logits after one more token of each row, and what steps keep
+	gradients   kind = iota // the loss, the gradient of each pack, and a classifier's outputs [B, n]
+	nextLogits              // [B, V]: the logits at one position of each row (a decoder's, where there is one)
+	allLogits               // [B, T, V]
+	firstLogits             // as nextLogits, and what steps keep
+	stepLogits              // [B, V]: the logits after one more token of each row, and what steps keep
 )
 
 // programKey names a compiled program of a session.
