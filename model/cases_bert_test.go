@@ -5,6 +5,8 @@ import "carillon/job"
 var bertCases = []refCase{
 	full("bert-cls", "base").onXLA(), full("bert-cls", "full"),
 	full("roberta-cls", "base"), full("distilbert-cls", "base"),
+	full("bert-mlm", "base"), full("roberta-mlm", "base"), full("distilbert-mlm", "base"),
+	lora("bert-mlm", "lora", on("all-linear")),
 	prompt("bert-cls"), prompt("roberta-cls"), prefix("bert-cls"),
 	bottleneck("bert-cls", "seq_bn"), bottleneck("bert-cls", "double_seq_bn"), bottleneck("bert-cls", "par_bn"),
 	bottleneck("roberta-cls", "seq_bn"), bottleneck("distilbert-cls", "seq_bn"),
