@@ -58,11 +58,17 @@ func BenchmarkRequantizeAndDequantize(b *testing.B) {
 	}
 }
 
-// BenchmarkStep is everything between gradients and update of a LoRA step of 8
-// lanes, on all nodes: exponents, agreement, quantizing, sum, canonical form. The
-// time is that of all nodes together on this machine's cores.
+// BenchmarkStep is everything between gradients and update of a step of 8 lanes, on
+// all nodes: exponents, agreement, quantizing, sum, canonical form; of the demo's
+// adapter, and of a small model that is trained whole. The time is that of all nodes
+// together on this machine's cores.
 func BenchmarkStep(b *testing.B) {
-	g := dense(8, loraParameters)
+	for _, n := range []int{loraParameters, 4 << 20} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) { benchmarkStep(b, dense(8, n)) })
+	}
+}
+
+func benchmarkStep(b *testing.B, g [][]float32) {
 	q := quantizer(b, allreduce.Q8, 8)
 	for _, ranks := range []int{1, 3} {
 		for _, alg := range []allreduce.Algorithm{allreduce.TwoShot, allreduce.Ring, allreduce.FanOut} {

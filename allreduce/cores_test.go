@@ -2,12 +2,14 @@ package allreduce_test
 
 import (
 	"bytes"
+	"errors"
 	"math"
 	"runtime"
 	"slices"
 	"testing"
 
 	"carillon/allreduce"
+	"carillon/allreduce/ringtest"
 	"carillon/job"
 )
 
@@ -29,6 +31,32 @@ func TestCoresDoNotShowInTheBits(t *testing.T) {
 				t.Errorf("%s: %d cores give other bits than one", codec, cores)
 			}
 		}
+	}
+}
+
+// The same of what nodes send each other.
+func TestCoresDoNotShowInASumOfSeveralNodes(t *testing.T) {
+	lanes := dense(2, manyValues)
+	clear(lanes[0][:3*allreduce.Block])
+	clear(lanes[1][:3*allreduce.Block])
+	q := quantizer(t, allreduce.Q8, len(lanes))
+	var want []byte
+	for _, cores := range []int{1, 4} {
+		was := runtime.GOMAXPROCS(cores)
+		for _, alg := range []allreduce.Algorithm{allreduce.TwoShot, allreduce.Ring, allreduce.FanOut} {
+			got := make([][]byte, 2)
+			errs := ringtest.Each(ringtest.New(2).Meshes(), func(m allreduce.Mesh) (err error) {
+				got[m.Rank()], _, err = ringtest.Step(t.Context(), m, alg, q, lanes, 3)
+				return err
+			})
+			if want == nil {
+				want = got[0]
+			}
+			if err := errors.Join(errs...); err != nil || !bytes.Equal(got[0], want) || !bytes.Equal(got[1], want) {
+				t.Errorf("%v on %d cores: other bits (%v)", alg, cores, err)
+			}
+		}
+		runtime.GOMAXPROCS(was)
 	}
 }
 

@@ -63,17 +63,24 @@ func mustMatch(what string, n, blocks int) {
 // parallelBlocks is how many blocks are worth a goroutine (0.2 ms of quantizing).
 const parallelBlocks = 512
 
+// workersFor is how many goroutines blocks are worth.
+func workersFor(blocks int) int { return max(1, min(runtime.GOMAXPROCS(0), blocks/parallelBlocks)) }
+
 // inParallel calls do on ranges that cover [0, blocks), and returns when all are
 // done. Blocks do not depend on each other, so the cut cannot be seen in the bits.
 func inParallel(blocks int, do func(from, to int)) {
-	workers := min(runtime.GOMAXPROCS(0), blocks/parallelBlocks)
-	if workers < 2 {
-		do(0, blocks)
+	inRuns(workersFor(blocks), blocks, func(_, from, to int) { do(from, to) })
+}
+
+// inRuns is inParallel with so many ranges, numbered in their order.
+func inRuns(runs, blocks int, do func(run, from, to int)) {
+	if runs == 1 {
+		do(0, 0, blocks)
 		return
 	}
 	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() { do(w*blocks/workers, (w+1)*blocks/workers) })
+	for w := range runs {
+		wg.Go(func() { do(w, w*blocks/runs, (w+1)*blocks/runs) })
 	}
 	wg.Wait()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 )
 
 // A packed block is one byte, the width w in bits (0 to 32), and its values as
@@ -16,34 +17,54 @@ var errShort = errors.New("ends in the middle of a block")
 
 // packPartial makes a reduce message of the present blocks of piece r of sum.
 func (p Pieces) packPartial(sum []int32, r int) []byte {
-	dst := make([]byte, 0, p.guess(r))
+	return p.pack(make([]byte, 0, p.guess(r)), sum, p.agreed, r)
+}
+
+// pack appends the blocks of piece r that present, which has an exponent for every
+// block, has an exponent for. Each core packs a run of them.
+func (p Pieces) pack(dst []byte, sum []int32, present []byte, r int) []byte {
 	from, to := p.Range(r)
-	for b := from; b < to; b++ {
-		if p.agreed[b] != absent {
-			dst = packBlock(dst, block(sum, b))
+	runs := make([][]byte, workersFor(to-from))
+	inRuns(len(runs), to-from, func(i, first, next int) {
+		run := dst
+		if len(runs) > 1 {
+			run = make([]byte, 0, p.guess(r)*(next-first)/(to-from))
 		}
+		for b := from + first; b < from+next; b++ {
+			if p.agreed[b] != absent && present[b] != absent {
+				run = packBlock(run, block(sum, b))
+			}
+		}
+		runs[i] = run
+	})
+	if len(runs) == 1 {
+		return runs[0]
 	}
-	return dst
+	return slices.Concat(append([][]byte{dst}, runs...)...)
 }
 
 // addPartial adds piece r of another rank, as packPartial made it, to sum.
-func (p Pieces) addPartial(sum []int32, r int, msg []byte) (err error) {
-	var values [Block]int32
+func (p Pieces) addPartial(sum []int32, r int, msg []byte) error {
 	from, to := p.Range(r)
-	for b := from; b < to; b++ {
-		if p.agreed[b] == absent {
-			continue
-		}
-		mine := block(sum, b)
-		theirs := values[:len(mine)]
-		if msg, err = unpackBlock(theirs, msg); err != nil {
-			return fmt.Errorf("block %d: %w", b, err)
-		}
-		for i, s := range theirs {
-			mine[i] += s
-		}
+	at, err := p.places(len(sum), msg, p.agreed, r)
+	if err != nil {
+		return err
 	}
-	return noRest(msg)
+	inParallel(to-from, func(first, next int) {
+		var values [Block]int32
+		for b := from + first; b < from+next; b++ {
+			if p.agreed[b] == absent {
+				continue
+			}
+			mine := block(sum, b)
+			theirs := values[:len(mine)]
+			unpackBlock(theirs, msg[at[b-from]:at[b-from+1]])
+			for i, s := range theirs {
+				mine[i] += s
+			}
+		}
+	})
+	return nil
 }
 
 // packFinal makes a gather message of piece r of the finished sum: the exponents
@@ -56,16 +77,11 @@ func (p Pieces) packFinal(sum []int32, exps []byte, r int) []byte {
 			dst = append(dst, exps[b])
 		}
 	}
-	for b := from; b < to; b++ {
-		if p.agreed[b] != absent && exps[b] != absent {
-			dst = packBlock(dst, block(sum, b))
-		}
-	}
-	return dst
+	return p.pack(dst, sum, exps, r)
 }
 
 // setFinal sets piece r of sum and exps to what packFinal made.
-func (p Pieces) setFinal(sum []int32, exps []byte, r int, msg []byte) (err error) {
+func (p Pieces) setFinal(sum []int32, exps []byte, r int, msg []byte) error {
 	if len(msg) < p.held[r] {
 		return fmt.Errorf("%d bytes are too short for the exponents of %d blocks", len(msg), p.held[r])
 	}
@@ -81,13 +97,58 @@ func (p Pieces) setFinal(sum []int32, exps []byte, r int, msg []byte) (err error
 			return fmt.Errorf("block %d has exponent %d, less than the agreed %d", b, e, p.agreed[b])
 		}
 		exps[b] = e
-		if e == absent {
-			clear(block(sum, b))
-		} else if msg, err = unpackBlock(block(sum, b), msg); err != nil {
-			return fmt.Errorf("block %d: %w", b, err)
-		}
 	}
-	return noRest(msg)
+	at, err := p.places(len(sum), msg, exps, r)
+	if err != nil {
+		return err
+	}
+	inParallel(to-from, func(first, next int) {
+		for b := from + first; b < from+next; b++ {
+			switch {
+			case p.agreed[b] == absent:
+			case exps[b] == absent:
+				clear(block(sum, b))
+			default:
+				unpackBlock(block(sum, b), msg[at[b-from]:at[b-from+1]])
+			}
+		}
+	})
+	return nil
+}
+
+// places says where in a message of piece r each of its blocks begins, and that there
+// are those that present has an exponent for, whole, and nothing else. n is the length
+// of the vector.
+func (p Pieces) places(n int, msg []byte, present []byte, r int) ([]int, error) {
+	from, to := p.Range(r)
+	at := make([]int, to-from+1)
+	for b := from; b < to; b++ {
+		size := 0
+		if p.agreed[b] != absent && present[b] != absent {
+			var err error
+			if size, err = sizeOf(msg[at[b-from]:], min(Block, n-b*Block)); err != nil {
+				return nil, fmt.Errorf("block %d: %w", b, err)
+			}
+		}
+		at[b-from+1] = at[b-from] + size
+	}
+	return at, noRest(msg[at[to-from]:])
+}
+
+// sizeOf is the length of the packed block of n values at the start of msg.
+func sizeOf(msg []byte, n int) (int, error) {
+	if len(msg) == 0 {
+		return 0, errShort
+	}
+	w := int(msg[0])
+	if w > 32 {
+		return 0, fmt.Errorf("width %d is not within 0 to 32", w)
+	}
+	size := 1 + packedSize(n, w)
+	if len(msg) < size {
+		return 0, errShort
+	}
+	return size, nil
 }
 
 // guess is room for piece r at ten bits a value, what eight lanes of q8 need; a
@@ -141,23 +202,9 @@ func packBlock(dst []byte, s []int32) []byte {
 	return dst
 }
 
-// unpackBlock fills s, at most Block values, from the packed block at the start
-// of msg and returns what follows it.
-func unpackBlock(s []int32, msg []byte) (rest []byte, err error) {
-	if len(msg) == 0 {
-		return nil, errShort
-	}
-	w := int(msg[0])
-	if w > 32 {
-		return nil, fmt.Errorf("width %d is not within 0 to 32", w)
-	}
-	size := 1 + packedSize(len(s), w)
-	if len(msg) < size {
-		return nil, errShort
-	}
-	unpack(s, msg[1:size], w)
-	return msg[size:], nil
-}
+// unpackBlock fills s, at most Block values, from the packed block msg, which has the
+// size that sizeOf says.
+func unpackBlock(s []int32, msg []byte) { unpack(s, msg[1:], int(msg[0])) }
 
 // unpack reads len(s) values of w bits. src has exactly their bytes.
 func unpack(s []int32, src []byte, w int) {
