@@ -54,10 +54,15 @@ func (Full) Check([]string) error { return nil }
 func (f Full) CheckNames(parameters []string) error {
 	for _, e := range f.unfrozen {
 		if !slices.ContainsFunc(parameters, func(name string) bool { return fits(e, name) }) {
-			return fmt.Errorf("unfrozen_parameters: %s matches no parameter; the model has %q and %d more", e, parameters[:min(3, len(parameters))], max(0, len(parameters)-3))
+			return fmt.Errorf("unfrozen_parameters: %s matches no parameter from its start; the model has %q and %d more", written(e), parameters[:min(3, len(parameters))], max(0, len(parameters)-3))
 		}
 	}
 	return nil
+}
+
+// written is the recipe's text of an expression for the start of a name.
+func written(e *regexp2.Regexp) string {
+	return strings.TrimSuffix(strings.TrimPrefix(e.String(), "^(?:"), ")")
 }
 
 // Rates are those of the layers.

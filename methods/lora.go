@@ -188,9 +188,12 @@ func (l LoRA) Linear(p nn.Params, m nn.Linear) *Node {
 
 // rankFor is the rank for a map, which must not be more than the map's own.
 func (l LoRA) rankFor(path string, in, out int) int {
-	r := l.Rank(path)
+	r, key := l.Rank(path), "lora.r"
+	if r != l.R {
+		key = "lora.rank_pattern"
+	}
 	if most := min(in, out); r > most {
-		panic(fmt.Errorf("lora.r is %d for %s, which is a map from %d to %d; want at most %d", r, path, in, out, most))
+		panic(fmt.Errorf("%s is %d for %s, which is a map from %d to %d; want at most %d", key, r, path, in, out, most))
 	}
 	return r
 }

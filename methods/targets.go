@@ -148,9 +148,36 @@ func (t targets) check(modules []string) error {
 		}
 	}
 	if !slices.ContainsFunc(modules, func(path string) bool { return t.linear(path, false) || t.embedding(path) }) {
-		return fmt.Errorf("%s.target_modules %q leaves no module to change, of %q", t.key, t.include.names, lastParts(modules))
+		return t.nothing(modules)
 	}
 	return nil
+}
+
+// nothing says why no module is left to change.
+func (t targets) nothing(modules []string) error {
+	named := slices.DeleteFunc(slices.Clone(modules), func(path string) bool { return !t.include.all() && !t.include.has(path) })
+	switch layered, n := layersOf(modules); {
+	case len(named) == 0:
+		return fmt.Errorf("%s.target_modules: %q matches no module's whole path; there are %q and others, which end in %q", t.key, t.include.names[0], layered, lastParts(modules))
+	case t.layers != nil && !slices.ContainsFunc(named, t.inLayers):
+		return fmt.Errorf("%s.layers_to_transform: %v leaves no module to change of target_modules %q; the model's layers are 0 to %d", t.key, t.layers, t.include.names, n-1)
+	}
+	return fmt.Errorf("%s.target_modules %q leaves no module to change, of %q: what exclude_modules and modules_to_save name, and a classifier's head, is left alone", t.key, t.include.names, lastParts(modules))
+}
+
+// layersOf returns the path of a module that is in a layer, or of any, and the number
+// of layers.
+func layersOf(modules []string) (path string, n int) {
+	path = modules[0]
+	for _, m := range modules {
+		if found := layerNumber.FindStringSubmatch(m); found != nil {
+			i, err := strconv.Atoi(found[1])
+			if err == nil && i >= n {
+				path, n = m, i+1
+			}
+		}
+	}
+	return path, n
 }
 
 // lastParts returns the distinct last parts of paths.

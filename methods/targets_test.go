@@ -74,6 +74,39 @@ func TestATargetThatIsNotThereIsToldTheNearest(t *testing.T) {
 	}
 }
 
+// A list that leaves nothing is told by which key.
+func TestWhatLeavesNoModuleIsNamed(t *testing.T) {
+	for _, tt := range []struct {
+		include, exclude []string
+		layers           []int
+		want             string
+	}{
+		{[]string{`.*\.q_proj`}, nil, nil, `lora.target_modules: ".*\\.q_proj" matches no module's whole path; there are "transformer.h.11.mlp.c_fc" and others, which end in ["c_attn" "c_fc"`},
+		{[]string{"c_attn"}, nil, []int{12}, `lora.layers_to_transform: [12] leaves no module to change of target_modules ["c_attn"]; the model's layers are 0 to 11`},
+		{[]string{AllLinear}, nil, []int{12}, "lora.layers_to_transform: [12]"},
+		{[]string{"c_attn"}, []string{"attn.c_attn"}, nil, `lora.target_modules ["c_attn"] leaves no module to change, of ["c_attn" "c_fc" "c_proj"`},
+	} {
+		targets, err := newTargets("lora", tt.include, tt.exclude, nil, tt.layers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := targets.check(someModules); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%v: %v, want %s", tt, err, tt.want)
+		}
+	}
+}
+
+func TestWhatIsUnfrozenMustBeThere(t *testing.T) {
+	method, err := newFull(job.Spec{UnfrozenParameters: []string{`transformer\.h\.9`}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = method.(Full).CheckNames([]string{"transformer.h.0.attn.c_attn.bias", "transformer.wte.weight"})
+	if want := `unfrozen_parameters: transformer\.h\.9 matches no parameter from its start; the model has ["transformer.h.0.attn.c_attn.bias" `; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
 // The patterns of PEFT's documentation and of the fixtures.
 func TestPatternsMatchTheEndsOfPaths(t *testing.T) {
 	ranks, err := newPatterns("lora.rank_pattern", map[string]int{

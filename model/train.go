@@ -23,9 +23,5 @@ func (m *Model) Train(spec job.Spec) (*Session, error) {
 	if task.half && m.kind != backend.CUDA && m.kind != backend.TPU {
 		return nil, fmt.Errorf("bf16 is true, and the backend is %s; it is for %s and %s, elsewhere it is slower", m.kind, backend.CUDA, backend.TPU)
 	}
-	s, err := m.newSession(method, task, spec.Seed)
-	if err != nil {
-		return nil, fmt.Errorf("put method %s into the model: %w", spec.Method, err)
-	}
-	return s, nil
+	return m.newSession(method, task, spec.Seed)
 }

@@ -53,7 +53,7 @@ func (r reader) value(d nn.Decl, dst []float32) error {
 	}
 	for i, x := range dst {
 		if x-x != 0 { // NaN or infinite
-			return fmt.Errorf("%s: tensor %s: element %d is %v; want a finite number", r.model.dir, tensor, i, x)
+			return fmt.Errorf("base model %s: tensor %s: element %d is %v; want a finite number", r.model.dir, tensor, i, x)
 		}
 	}
 	return nil
