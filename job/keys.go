@@ -137,6 +137,8 @@ var differs = map[string]string{
 	"effective_batch_size":          "the global batch is lanes x micro_batch_size; write lanes: %s and micro_batch_size: 1",
 	"num_processes":                 "write nodes: %s",
 	"torch_dtype":                   "numbers are float32 while training; write save_dtype, the type of the weights that method full exports",
+	"mlm":                           "write task_type: masked_lm",
+	"line_by_line":                  "with task_type: masked_lm each text is an example of its own; leave it out",
 	"dataloader_drop_last":          "steps go across epochs, so nothing is left over; leave it out",
 	"ignore_data_skip":              "a resumed job goes on at its place in the data without reading what lies before; leave it out",
 }
@@ -150,6 +152,7 @@ var unbuilt = map[string][]string{
 
 		"lora_fan_in_fan_out", "delayed_scaling", "topk", "error_feedback", "local_steps", "diloco", "dct",
 		"label_smoothing", "label_smoothing_factor", "cosine_min_lr_ratio", "lr_groups",
+		"whole_word_mask",
 		"special_tokens", "tokens", "tokenizer_type", "model_type",
 		"trust_remote_code", "report_to", "wandb_project", "early_stopping_min_delta", "metric_for_best_model",
 		"loss_watchdog_threshold", "adapters", "groups", "seeds",

@@ -148,6 +148,8 @@ func TestParseRefuses(t *testing.T) {
 		{small + "task_type: fill-mask\n", "task_type: fill-mask is spelled masked_lm here"},
 		{small + "masked_lm_prob: 0.2\n", "masked_lm_prob is spelled mlm_probability here: write mlm_probability: 0.2"},
 		{small + "mlm_probability: 0.2\ntask_type: causal_lm\n", "r.yaml:4: mlm_probability: 0.2 with task_type causal_lm; only masked_lm hides tokens"},
+		{small + "mlm: true\n", "mlm is not a key here: write task_type: masked_lm"},
+		{small + "whole_word_mask: true\n", "whole_word_mask is not built yet; leave it out"},
 		{small + "mlm_probability: 1.5\n", "mlm_probability: 1.5; want a number from 0 to 1"},
 		{small + "token_dropout: 0.2\ntask_type: masked_lm\n", "r.yaml:4: token_dropout: 0.2 with task_type masked_lm, which hides tokens itself"},
 		{small + "sample_packing: true\ntask_type: masked_lm\n", "sample_packing: true with task_type masked_lm; only causal_lm examples are packed"},
