@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"carillon/ask"
+	"carillon/feature"
 	"carillon/job"
 )
 
@@ -88,6 +89,9 @@ func (f generateFlags) run(cmd *cobra.Command, prompts []string) error {
 	if err := f.check(cmd, prompts); err != nil {
 		return err
 	}
+	if err := speaks(adapters); err != nil {
+		return err
+	}
 	requests, err := f.requests(cmd, prompts, adapters)
 	if err != nil {
 		return err
@@ -132,6 +136,16 @@ func (f generateFlags) check(cmd *cobra.Command, prompts []string) error {
 	}
 	if err := f.Check(); err != nil {
 		return usage(cmd, "%v", err)
+	}
+	return nil
+}
+
+// speaks says which of the adapters does not change what a model says.
+func speaks(adapters []ask.Adapter) error {
+	for _, a := range adapters {
+		if feature.Is(a.Dir) {
+			return fmt.Errorf("adapter %s: method feature made it, and what it made reads texts and writes none; carillon eval asks it", a.Dir)
+		}
 	}
 	return nil
 }
