@@ -28,7 +28,7 @@ type compareFlags struct {
 	set                   []string
 	seeds, shots          int
 	budget                time.Duration
-	json, offline         bool
+	json, offline, force  bool
 }
 
 func compareCommand() *cobra.Command {
@@ -58,6 +58,7 @@ not by its last: of what is held out, so that is a little too good to be true.`,
 	flags.DurationVar(&f.budget, "budget", 0, "the most time for one run, such as 10m; what is trained by then counts (default: no bound)")
 	flags.IntVar(&f.shots, "shots", 4, "examples in the prompt of the untuned base, in a row of its own; 0: no such row")
 	flags.BoolVar(&f.json, "json", false, "print one JSON object, and nothing else, on standard output")
+	flags.BoolVar(&f.force, "force", false, "train techniques too that are predicted not to fit the memory")
 	flags.BoolVar(&f.offline, "offline", false, "never fetch a compute backend from the network")
 	flags.StringVar(&f.out, "out", "", "output directory (default: the recipe's output_dir with -compare)")
 	flags.StringArrayVar(&f.set, "set", nil, "change a key of the recipe, as `key=value` or method:key=value; dotted inside a section: lora.r=16")
@@ -71,6 +72,9 @@ func (f compareFlags) run(cmd *cobra.Command, recipe string) error {
 		return err
 	}
 	defer c.backend.Close()
+	if err := c.foresee(cmd.Context()); err != nil {
+		return err
+	}
 	if err := c.anchors(cmd.Context()); err != nil {
 		return err
 	}

@@ -35,7 +35,9 @@ type comparison struct {
 	facts   model.Facts
 	backend *backend.Backend
 	view    *view
-	neutral float64 // the base's loss on the neutral text; 0: not asked
+	neutral float64                // the base's loss on the neutral text; 0: not asked
+	plans   map[string]launch.Plan // by method: what it takes of the memory
+	refused map[string]error       // by method: why it is not trained
 	table   guide.Table
 }
 
@@ -178,10 +180,10 @@ func (c *comparison) technique(ctx context.Context, method string) (guide.Row, e
 	if method == "feature" {
 		return row, c.feature(ctx, spec, &row)
 	}
-	facts, err := model.Inspect(ctx, spec)
-	if err != nil {
+	if err := c.refused[method]; err != nil {
 		return row, err
 	}
+	facts := c.plans[method].Base
 	row.Trainable, row.Share = facts.TrainableSize, float64(facts.TrainableSize)/float64(facts.Parameters)
 	for i := range c.seeds {
 		spec.Seed = c.spec.Seed + uint64(i)
@@ -239,7 +241,7 @@ func (c *comparison) once(ctx context.Context, spec job.Spec, run int, row *guid
 	c.view.Note(fmt.Sprintf("%s, seed %d", spec.Method, spec.Seed))
 	res, err := launch.Run(bounded, launch.Config{
 		Job: job.ID(spec.Method), Spec: spec, Coordinators: 1, Data: c.data, Command: []string{exe},
-		NodeFlags: nodeFlags(c.backend.Choice()), View: c.view, Log: slog.New(slog.DiscardHandler),
+		NodeFlags: nodeFlags(c.backend.Choice()), Kind: c.backend.Kind(), Force: c.force, View: c.view, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return err
