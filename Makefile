@@ -1,6 +1,6 @@
 # make check     what a change must pass before it lands (CI runs more: .ci/run)
 # make bits      the promise, on the demo's job: one hash whatever happens (ten minutes on two cores)
-# make bench     the measurements of docs/bench.md (alone on the machine)
+# make bench     the measurements of docs/bench.md (alone on the machine; CARILLON_PYTHON: a Python with torch, peft and adapters)
 # make demo      the demo
 # make fuzz      every fuzz target for FUZZTIME (20000x: so many inputs)
 

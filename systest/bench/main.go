@@ -9,12 +9,13 @@
 //
 // The gradient and the optimizer are measured by the benchmarks of their own
 // packages, what is around the gradient by processes that do everything of a
-// step but the gradient (around.go), the start by a built carillon (startup.go).
+// step but the gradient (around.go), the start by a built carillon (startup.go), the
+// methods beside PyTorch by processes of both sides (methods.go, bench/methods.py).
 //
 // # Failure
 //
-// A section that cannot be measured here (no XLA, no base model) says why in its
-// place. Anything else that fails ends the program; then nothing is written.
+// A section that cannot be measured here (no XLA, no base model, no Python) says why
+// in its place. Anything else that fails ends the program; then nothing is written.
 package main
 
 import (
@@ -23,6 +24,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 )
 
@@ -30,11 +32,18 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == aroundVerb {
 		exit(aroundNode(os.Stdin, os.Stdout))
 	}
+	if len(os.Args) > 1 && os.Args[1] == stepVerb {
+		exit(methodStep(os.Args[2:], os.Stdin, os.Stdout))
+	}
 	out := flag.String("out", "", "file to write; default: standard output")
 	quick := flag.Bool("quick", false, "a few pairs only, to see that all runs; not for a report")
+	only := flag.String("methods", "", "measure only methods beside PyTorch, those whose model/method (gpt2/lora) the regular expression matches")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if *only != "" {
+		exit(runMethods(ctx, *out, *quick, *only))
+	}
 	exit(run(ctx, *out, *quick))
 }
 
@@ -57,6 +66,9 @@ func run(ctx context.Context, out string, quick bool) error {
 	for _, section := range []func(context.Context, *report, bool) error{
 		func(ctx context.Context, r *report, quick bool) error { return aroundSection(ctx, r, quick, gradient) },
 		adamSection, startupSection,
+		func(ctx context.Context, r *report, quick bool) error {
+			return methodsSection(ctx, r, quick, everyMethod)
+		},
 	} {
 		if err := section(ctx, &r, quick); err != nil {
 			return err
@@ -69,6 +81,45 @@ func run(ctx context.Context, out string, quick bool) error {
 	return os.WriteFile(out, []byte(r.String()+others(out)), 0o644)
 }
 
+// runMethods makes, or makes anew in the file, the section on methods alone.
+func runMethods(ctx context.Context, out string, quick bool, only string) error {
+	pattern, err := regexp.Compile(only)
+	if err != nil {
+		return err
+	}
+	var r report
+	if err := methodsSection(ctx, &r, quick, pattern); err != nil {
+		return err
+	}
+	if out == "" {
+		_, err := os.Stdout.WriteString(r.String())
+		return err
+	}
+	text, err := os.ReadFile(out)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(out, []byte(replaceSection(string(text), methodsTitle, r.String())), 0o644)
+}
+
+// replaceSection puts a section, which begins with its title, in the place of the one
+// of that title, or before the first that another program writes.
+func replaceSection(text, title, section string) string {
+	head := "## " + title + "\n"
+	before, after, found := strings.Cut(text, head)
+	if !found {
+		before, after, found = strings.Cut(text, othersHead)
+		if !found {
+			return strings.TrimRight(text, "\n") + "\n\n" + section
+		}
+		return before + "\n" + strings.TrimRight(section, "\n") + "\n" + othersHead + after
+	}
+	if _, next, more := strings.Cut(after, "\n## "); more {
+		return before + section + "## " + next
+	}
+	return before + section
+}
+
 // others returns the section that another program writes to the same file:
 // bench/encode.py, which needs Python.
 func others(out string) string {
@@ -76,12 +127,15 @@ func others(out string) string {
 	if err != nil {
 		return ""
 	}
-	_, section, found := strings.Cut(string(text), "\n## Encoding text ")
+	_, section, found := strings.Cut(string(text), othersHead)
 	if !found {
 		return ""
 	}
-	return "\n## Encoding text " + section
+	return othersHead + section
 }
+
+// othersHead is what such a section begins with.
+const othersHead = "\n## Encoding text "
 
 // report is the text of docs/bench.md as it grows.
 type report struct{ strings.Builder }
