@@ -163,7 +163,7 @@ func hubAdapter(dir string, a AdapterInfo, tensors []safetensors.Tensor) (sum st
 		if sum, err = writeWeights(filepath.Join(tmp, hubWeightsFile), safetensors.F32, bottlenecks); err != nil {
 			return err
 		}
-		if err := writeConfig(filepath.Join(tmp, adapterConfigFile), c); err != nil || len(head) == 0 {
+		if err := cmp.Or(writeConfig(filepath.Join(tmp, adapterConfigFile), c), a.writeNote(tmp)); err != nil || len(head) == 0 {
 			return err
 		}
 		sum, err = a.writeHead(tmp, c, head)

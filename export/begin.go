@@ -50,9 +50,9 @@ func openFrom(spec job.Spec) (AdapterInfo, []safetensors.Tensor, error) {
 
 // Begin makes the beginning of a job from the adapter that its recipe names: each of
 // the job's trainables, in its shape, of an adapter that computes what the job's
-// section says. A classifier's head may be missing, or be for other classes: then
+// section says. base is the base hash of the job. A classifier's head may be missing, or be for other classes: then
 // the job's begins as it would by itself.
-func Begin(spec job.Spec, trainables []checkpoint.Param) (Beginning, error) {
+func Begin(spec job.Spec, base [sha256.Size]byte, trainables []checkpoint.Param) (Beginning, error) {
 	if spec.InitFrom == "" {
 		return Beginning{}, nil
 	}
@@ -60,7 +60,10 @@ func Begin(spec job.Spec, trainables []checkpoint.Param) (Beginning, error) {
 	if err != nil {
 		return Beginning{}, err
 	}
-	b, err := begin(spec, info, tensors, trainables)
+	var b Beginning
+	if err = info.CheckBase(spec.BaseModel, base); err == nil {
+		b, err = begin(spec, info, tensors, trainables)
+	}
 	if err != nil {
 		return Beginning{}, fmt.Errorf("init_from: %s: %w", spec.InitFrom, err)
 	}

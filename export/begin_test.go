@@ -33,7 +33,7 @@ func TestAJobBeginsAsAnAdapter(t *testing.T) {
 	for _, dir := range []string{"lora-gpt2", "dora-llama", "lora-bert-cls", "lora-roberta-cls", "ia3-t5", "prompt-t5", "prefix-bert-cls", "prefix-projection-gpt2", "double_seq_bn-bert-cls", "cross-t5"} {
 		t.Run(dir, func(t *testing.T) {
 			spec, trainables := beginningOf(t, dir)
-			b, err := Begin(spec, trainables)
+			b, err := Begin(spec, [32]byte{}, trainables)
 			if err != nil || b.Note != "" {
 				t.Fatal(err, b.Note)
 			}
@@ -91,7 +91,7 @@ func TestAHeadForOtherClassesBeginsAnew(t *testing.T) {
 		},
 		"no head": func() []checkpoint.Param { return rest },
 	} {
-		b, err := Begin(spec, change())
+		b, err := Begin(spec, [32]byte{}, change())
 		if err != nil || !strings.Contains(b.Note, "head") {
 			t.Errorf("%s: %v, note %q", name, err, b.Note)
 			continue
@@ -161,7 +161,7 @@ func TestBeginningsThatDoNotFit(t *testing.T) {
 	} {
 		spec, trainables := beginningOf(t, tt.dir)
 		trainables = tt.change(&spec, trainables)
-		if _, err := Begin(spec, trainables); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), "init_from: testdata/"+tt.dir+": ") {
+		if _, err := Begin(spec, [32]byte{}, trainables); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), "init_from: testdata/"+tt.dir+": ") {
 			t.Errorf("%s: %v; want %s", name, err, tt.want)
 		}
 	}

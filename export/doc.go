@@ -1,6 +1,8 @@
-// Package export makes what others can load from what is saved: a PEFT directory
-// of a LoRA adapter, or a full Hugging Face model directory. And it reads adapters
-// back.
+// Package export makes what others can load from what is saved: the directory of an
+// adapter as PEFT has it (LoRA, IA3, prompts, prefixes) or AdapterHub (bottlenecks), or
+// a whole Hugging Face model, of all weights that were trained or of a base with an
+// adapter merged into it. And it reads adapters back, its own and theirs, for who asks
+// a model, merges, or goes on training.
 //
 // # How
 //
@@ -11,11 +13,17 @@
 // same hash wherever it ran. A directory appears whole or not at all, under a
 // temporary name first; an earlier export of the same name is replaced at once.
 //
+// Open reads an adapter of either library into the words of our recipes and the names
+// that our methods train under. Begin makes of it what a job begins as (init_from): one
+// file that is the same wherever the adapter came from.
+//
 // # Failure
 //
 // Numbers that are not finite, or not in the wanted type, are refused before
 // anything takes the directory's name, and so is a directory that holds anything
-// but an earlier export. What an adapter has that is not built is refused by name.
+// but an earlier export. What an adapter has that is not built is refused by name, and
+// so is an adapter for another base: by its hash where ours says it, else by what does
+// not fit.
 //
 // # Who decides
 //

@@ -2,6 +2,7 @@ package export
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 // AdapterInfo is what an adapter's configuration is made from.
 type AdapterInfo struct {
 	Base        string                     // where the base model is: base_model_name_or_path
+	BaseSHA256  string                     // its base hash in hex; "" where nobody knows it
 	Spec        job.Spec                   // Method, its section and TaskType count; read back, also Labels, by number
 	FanInFanOut bool                       // the targeted maps store W as [in, out], as GPT-2's do
 	Model       map[string]json.RawMessage // the base's config.json; nil in what is read back
@@ -76,6 +78,9 @@ func Open(dir string) (AdapterInfo, []safetensors.Tensor, error) {
 		return AdapterInfo{}, nil, err
 	}
 	info, tensors, err := openAs(dir, data)
+	if err == nil {
+		err = info.readNote(dir)
+	}
 	if err != nil {
 		return AdapterInfo{}, nil, fmt.Errorf("%s: %w", dir, err)
 	}
@@ -101,7 +106,7 @@ func openAs(dir string, config []byte) (AdapterInfo, []safetensors.Tensor, error
 }
 
 // writePEFT makes dir PEFT's directory of an adapter.
-func writePEFT(dir string, config any, tensors []safetensors.Tensor) (sum string, err error) {
+func (a AdapterInfo) writePEFT(dir string, config any, tensors []safetensors.Tensor) (sum string, err error) {
 	text, err := sorted(config, nil)
 	if err != nil {
 		return "", err
@@ -110,7 +115,7 @@ func writePEFT(dir string, config any, tensors []safetensors.Tensor) (sum string
 		if sum, err = writeWeights(filepath.Join(tmp, adapterWeightsFile), safetensors.F32, tensors); err != nil {
 			return err
 		}
-		return os.WriteFile(filepath.Join(tmp, adapterConfigFile), text, 0o644)
+		return cmp.Or(os.WriteFile(filepath.Join(tmp, adapterConfigFile), text, 0o644), a.writeNote(tmp))
 	})
 	return sum, err
 }
@@ -160,7 +165,7 @@ func earlierAdapter(dir string) error {
 }
 
 // adapterFiles are the names of the files that an export makes.
-var adapterFiles = []string{adapterConfigFile, adapterWeightsFile, hubWeightsFile, hubHeadConfigFile, hubHeadFile}
+var adapterFiles = []string{adapterConfigFile, adapterWeightsFile, hubWeightsFile, hubHeadConfigFile, hubHeadFile, noteFile}
 
 // readWeights reads an adapter's weights file, or says how to get one from the pickle
 // that stands in its place.

@@ -33,8 +33,12 @@ const exportedBy, us = "exported_by", "carillon"
 // Full makes dir a Hugging Face model directory: the base's configuration and
 // tokenizer, with what the spec's task changes in it, and the tensors by their
 // names, stored as the spec's SaveDtype (float32, float16 or bfloat16; "" is
-// float32). It returns the SHA-256 of the weights file in hex.
+// float32) in files of at most 5 GB. It returns the SHA-256 of the weights in hex.
 func Full(dir, baseDir string, spec job.Spec, tensors []safetensors.Tensor) (sum string, err error) {
+	return full(dir, baseDir, spec, tensors, shardSize)
+}
+
+func full(dir, baseDir string, spec job.Spec, tensors []safetensors.Tensor, most int64) (sum string, err error) {
 	stored, ok := dtypes[spec.SaveDtype]
 	if !ok {
 		return "", fmt.Errorf("save_dtype is %q; want float32, float16 or bfloat16", spec.SaveDtype)
@@ -47,7 +51,7 @@ func Full(dir, baseDir string, spec job.Spec, tensors []safetensors.Tensor) (sum
 		return "", fmt.Errorf("%s is the base model's directory; name another one for the export", dir)
 	}
 	err = publish(dir, earlierModel, func(tmp string) error {
-		if sum, err = writeWeights(filepath.Join(tmp, safetensors.SingleFile), stored, tensors); err != nil {
+		if sum, err = writeModel(tmp, stored, tensors, most); err != nil {
 			return err
 		}
 		if err := os.WriteFile(filepath.Join(tmp, configFile), config, 0o644); err != nil {
@@ -56,6 +60,47 @@ func Full(dir, baseDir string, spec job.Spec, tensors []safetensors.Tensor) (sum
 		return copyFiles(tmp, baseDir)
 	})
 	return sum, err
+}
+
+// writeModel writes the weights of a model: one file, or several of at most so many
+// bytes each and an index.
+func writeModel(dir string, stored safetensors.DType, tensors []safetensors.Tensor, most int64) (sum string, err error) {
+	tensors = slices.SortedFunc(slices.Values(tensors), func(a, b safetensors.Tensor) int { return cmp.Compare(a.Name, b.Name) })
+	var infos []safetensors.Info
+	for _, t := range tensors {
+		infos = append(infos, safetensors.Info{Name: t.Name, Shape: t.Shape, DType: stored})
+	}
+	shards, total := cut(infos, most)
+	if len(shards) < 2 {
+		return writeWeights(filepath.Join(dir, safetensors.SingleFile), stored, tensors)
+	}
+	lies := map[string]string{}
+	for i, shard := range shards {
+		name := shardFile(i, len(shards))
+		for _, t := range shard {
+			lies[t.Name] = name
+		}
+		if _, err := writeWeights(filepath.Join(dir, name), stored, tensors[:len(shard)]); err != nil {
+			return "", err
+		}
+		tensors = tensors[len(shard):]
+	}
+	if err := writeIndex(dir, lies, total); err != nil {
+		return "", err
+	}
+	return Sum(dir)
+}
+
+// shardFile is Hugging Face's name of the i-th of n weights files.
+func shardFile(i, n int) string { return fmt.Sprintf("model-%05d-of-%05d.safetensors", i+1, n) }
+
+// writeIndex writes which file each tensor lies in, and their bytes in all.
+func writeIndex(dir string, lies map[string]string, total int64) error {
+	index, err := json.MarshalIndent(map[string]any{"metadata": map[string]any{"total_size": total}, "weight_map": lies}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, safetensors.IndexFile), append(index, '\n'), 0o644)
 }
 
 // same says whether two paths are one directory.

@@ -255,3 +255,37 @@ func TestRowsArePaddedAsTheTokenizerDoes(t *testing.T) {
 		t.Errorf("pad_token_id is %v, want %d", got, want)
 	}
 }
+
+// Weights that are too many for one file are in several, with an index, and have the
+// same numbers.
+func TestALargeModelIsInSeveralFiles(t *testing.T) {
+	dir, out, whole := modelDir("gpt2"), filepath.Join(t.TempDir(), "out"), filepath.Join(t.TempDir(), "whole")
+	tensors := weightsOf(t, dir)
+	sum, err := full(out, dir, job.Spec{}, tensors, 40_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := full(out, dir, job.Spec{}, tensors, 40_000)
+	if err != nil || again != sum {
+		t.Errorf("written again: %s, %v; want %s", again, err, sum)
+	}
+	if _, err := Full(whole, dir, job.Spec{}, tensors); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Sum(out); err != nil || got != sum {
+		t.Errorf("the files have %s, %v; want %s", got, err, sum)
+	}
+	if files := namesIn(t, out); !slices.Contains(files, safetensors.IndexFile) || slices.Contains(files, safetensors.SingleFile) {
+		t.Errorf("files %q", files)
+	}
+	want := tensorsOfDir(t, whole)
+	got := tensorsOfDir(t, out)
+	if len(got) != len(want) {
+		t.Errorf("%d tensors, want %d", len(got), len(want))
+	}
+	for name, x := range want {
+		if !slices.Equal(got[name].Data, x.Data) {
+			t.Errorf("tensor %s is another", name)
+		}
+	}
+}

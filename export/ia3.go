@@ -46,7 +46,7 @@ func scales(dir string, a AdapterInfo, tensors []safetensors.Tensor) (sum string
 	} else {
 		c.TargetModules, c.FeedForward = slices.Concat(outputs, inputs), inputs
 	}
-	return writePEFT(dir, c, tensors)
+	return a.writePEFT(dir, c, tensors)
 }
 
 // scaled returns the paths of the modules whose outputs, and whose inputs, tensors

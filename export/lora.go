@@ -112,7 +112,7 @@ func lowRank(dir string, a AdapterInfo, tensors []safetensors.Tensor) (sum strin
 	}
 	c := a.lora(slices.Sorted(maps.Keys(parts)))
 	c.ModulesToSave = a.saved(a.Spec.LoRA.ModulesToSave, tensors)
-	return writePEFT(dir, c, tensors)
+	return a.writePEFT(dir, c, tensors)
 }
 
 // lora makes the configuration. All linear maps are named one by one, as PEFT does:

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"hash"
 	"io"
@@ -17,6 +16,7 @@ import (
 
 	"carillon/job"
 	"carillon/methods"
+	"carillon/model"
 	"carillon/model/family"
 	"carillon/safetensors"
 )
@@ -34,6 +34,13 @@ func Merge(dir, baseDir, adapterDir string) (sum string, err error) {
 	info, tensors, err := Open(adapterDir)
 	if err != nil {
 		return "", err
+	}
+	hash, err := model.HashDir(baseDir, model.Options{})
+	if err == nil {
+		err = info.CheckBase(baseDir, hash)
+	}
+	if err != nil {
+		return "", fmt.Errorf("merge %s into %s: %w", adapterDir, baseDir, err)
 	}
 	sum, err = merge(dir, baseDir, info.Spec, tensors, shardSize)
 	if err != nil {
@@ -204,7 +211,7 @@ func (m *merging) write(dir string, infos []safetensors.Info, most int64) error 
 	for i, shard := range shards {
 		name := safetensors.SingleFile
 		if len(shards) > 1 {
-			name = fmt.Sprintf("model-%05d-of-%05d.safetensors", i+1, len(shards))
+			name = shardFile(i, len(shards))
 		}
 		if err := m.writeFile(filepath.Join(dir, name), shard); err != nil {
 			return err
@@ -221,11 +228,7 @@ func (m *merging) write(dir string, infos []safetensors.Info, most int64) error 
 	if len(shards) == 1 {
 		return nil
 	}
-	index, err := json.MarshalIndent(map[string]any{"metadata": map[string]any{"total_size": total}, "weight_map": lies}, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, safetensors.IndexFile), append(index, '\n'), 0o644)
+	return writeIndex(dir, lies, total)
 }
 
 func (m *merging) writeFile(path string, infos []safetensors.Info) error {

@@ -65,9 +65,9 @@ func softAdapter(dir string, a AdapterInfo, tensors []safetensors.Tensor) (sum s
 		return "", err
 	}
 	if a.Spec.Method == "prefix" {
-		return writePEFT(dir, a.prefix(c), append(head, soft))
+		return a.writePEFT(dir, a.prefix(c), append(head, soft))
 	}
-	return writePEFT(dir, a.prompt(c), append(head, soft))
+	return a.writePEFT(dir, a.prompt(c), append(head, soft))
 }
 
 // split returns the one tensor of a prompt or a prefix, and a classifier's head.

@@ -64,6 +64,7 @@ func fromState(m checkpoint.Manifest, state []byte, out, baseDir string) (sum st
 	if err != nil {
 		return "", err
 	}
+	info.BaseSHA256 = m.BaseHash
 	return Adapter(out, info, tensors)
 }
 

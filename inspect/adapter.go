@@ -33,7 +33,7 @@ func tellAdapter(_ context.Context, r *Report) error {
 		r.problem(err)
 		return nil
 	}
-	r.Method, r.Task, r.Labels = info.Spec.Method, info.Spec.TaskType, info.Spec.Labels
+	r.Method, r.Task, r.Labels, r.BaseSHA256 = info.Spec.Method, info.Spec.TaskType, info.Spec.Labels, info.BaseSHA256
 	if _, r.InitSHA256, err = export.File(tensors); err != nil {
 		return err
 	}

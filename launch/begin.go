@@ -16,7 +16,7 @@ func (r *run) begin() (err error) {
 	if r.goesOn {
 		return nil
 	}
-	if r.begins, err = export.Begin(r.Spec, r.trainables()); err != nil {
+	if r.begins, err = export.Begin(r.Spec, r.base.Hash, r.trainables()); err != nil {
 		return err
 	}
 	r.Spec.InitSHA256 = r.begins.SHA256

@@ -21,7 +21,10 @@ func mergeCommand() *cobra.Command {
 		Long: `Makes a Hugging Face directory of a model that computes by itself what the base
 model does with the adapter: LoRA (DoRA too) and IA3 become part of the weights, which
 are stored in the base's type, in files of at most 5 GB, beside the base's configuration
-and tokenizer. It prints the SHA-256 of the weights.`,
+and tokenizer. It prints the SHA-256 of the weights.
+
+An adapter of ours is merged into its own base only, which it knows by hash. llama.cpp
+makes a GGUF file of the result: python convert_hf_to_gguf.py DIR.`,
 		Args: arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.do(cmd) },
 	}

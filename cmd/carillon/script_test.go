@@ -21,6 +21,7 @@ import (
 	"carillon/checkpoint"
 	"carillon/export"
 	"carillon/job"
+	"carillon/model"
 	"carillon/objstore/dir"
 )
 
@@ -105,8 +106,12 @@ func checkpointOf(id job.ID, adapter, base string) (checkpoint.Manifest, []byte,
 		return checkpoint.Manifest{}, nil, err
 	}
 	spec.LoRA = info.Spec.LoRA
+	hash, err := model.HashDir(base, model.Options{})
+	if err != nil {
+		return checkpoint.Manifest{}, nil, err
+	}
 	zeros := hex.EncodeToString(make([]byte, 32))
-	m := checkpoint.Manifest{Job: id, Identity: zeros, BaseHash: zeros, DataHash: zeros, Digest: zeros, Step: 7, Spec: spec.Encode()}
+	m := checkpoint.Manifest{Job: id, Identity: zeros, BaseHash: hex.EncodeToString(hash[:]), DataHash: zeros, Digest: zeros, Step: 7, Spec: spec.Encode()}
 	var w []float32
 	for _, t := range tensors { // export.Open gives them by name, which is flat order
 		m.Params = append(m.Params, checkpoint.Param{Name: t.Name, Shape: t.Shape})
