@@ -42,7 +42,7 @@ func (n Need) Device() (sum int64) {
 
 // What a program takes before it holds a model, measured (docs/memory.md).
 const (
-	nodeBytes        = 240 << 20 // a node with XLA open, most of it XLA's code
+	nodeBytes        = 270 << 20 // a node with XLA open, half of it XLA's code
 	operationBytes   = 40 << 10  // of a graph, compiled
 	coordinatorBytes = 60 << 20
 )
@@ -66,7 +66,7 @@ func (j Plan) need(nodes int) Need {
 		{Name: "copies for checkpoints", Host: j.copies() * 3 * flat, Cure: smaller},
 		{Name: fmt.Sprintf("activations of %d x %d tokens", s.MicroBatchSize, s.SequenceLen), Device: int64(unused * float64(m.Activations)), Cure: j.lessActivations()},
 	}
-	return append(n, Part{Name: "garbage, at most", Host: (n.Host() - n[0].Host) * node.GarbagePercent / 100})
+	return append(n, Part{Name: "garbage, at most", Host: int64(lag * node.GarbagePercent / 100 * float64(n.Host()-n[0].Host))})
 }
 
 // sums is what a node holds of the sum of a step: integers, what they are as numbers,
@@ -96,6 +96,10 @@ func (j Plan) lessActivations() string {
 	}
 	return cure
 }
+
+// lag is by how much more garbage there is than a node allows itself: its collector
+// begins at that bound, and more comes while it looks.
+const lag = 1.5
 
 // Plan is what of a job decides the memory that it takes.
 type Plan struct {
