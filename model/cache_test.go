@@ -116,3 +116,12 @@ func TestProgramsForTextsAreFew(t *testing.T) {
 		t.Errorf("%d programs, want one more for longer prompts: %v", len(s.programs), err)
 	}
 }
+
+func TestLongTextsShareLengths(t *testing.T) {
+	s := full("t5", "base").start(t, openModel(t, backendtest.Go(t), "t5"), openFixture(t, "t5/base"))
+	for n, want := range map[int]int{1: 16, 16: 16, 17: 32, 120: 128, 129: 160, 256: 256, 257: 320, 1000: 1024, 1 << 20: 1 << 20} {
+		if got := s.roundUp(n); got != want {
+			t.Errorf("%d tokens in rows of %d, want %d", n, got, want)
+		}
+	}
+}

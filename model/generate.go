@@ -8,7 +8,8 @@ import (
 )
 
 // Prompts are gone on with in batches of at most generateRows rows, padded on the
-// right to a multiple of generateStep tokens, so that few programs are compiled.
+// right to a multiple of generateStep tokens, or where they are long of an eighth to
+// a quarter of their length, so that few programs are compiled.
 const (
 	generateRows = 16
 	generateStep = 16
@@ -121,5 +122,9 @@ func (s *Session) checkWriting(prompts [][]int32, w Writing) error {
 
 // roundUp is the length of the rows for n tokens.
 func (s *Session) roundUp(n int) int {
-	return min((n+generateStep-1)/generateStep*generateStep, s.Context())
+	step := generateStep
+	for 8*step <= n {
+		step *= 2
+	}
+	return min((n+step-1)/step*step, s.Context())
 }

@@ -1,6 +1,6 @@
 // Package model loads a language model from a Hugging Face directory and runs it:
-// loss and gradient of what a method trains, the next token's logits, greedy text,
-// a classifier's or a regression's outputs.
+// loss and gradient of what a method trains, the next token's logits, texts that go
+// on with others or answer them, a classifier's or a regression's outputs.
 //
 // # How
 //
@@ -13,6 +13,10 @@
 // Frozen parameters go to the device once. A step moves the trainables there and
 // their gradient back, nothing else. Programs are compiled for each shape (seconds
 // on XLA): Warm does it beforehand.
+//
+// Of a text that is being written no token is computed twice: the keys and values of
+// those that are there stay on the device. One program reads the prompts, another a
+// token of each text at a time.
 //
 // # Same bits
 //

@@ -2,6 +2,7 @@ package model
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -70,5 +71,18 @@ func TestSamplingRefuses(t *testing.T) {
 		if err := p.Check(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want one with %q", p, err, want)
 		}
+	}
+}
+
+// Of equals the smaller token comes first, and what is no number last.
+func TestTokensAreInOrder(t *testing.T) {
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	logits := []float32{nan, -2, 0, 3, float32(math.Copysign(0, -1)), -inf, inf, 3, -1, 1e-40}
+	var got []int32
+	for _, key := range byLogit(logits) {
+		got = append(got, int32(uint32(key)))
+	}
+	if want := []int32{6, 3, 7, 9, 2, 4, 8, 1, 5, 0}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
