@@ -14,8 +14,6 @@ type xlaFlag struct{ name, value, reason string }
 var cudaFlags = []xlaFlag{
 	{"xla_gpu_deterministic_ops", "true", "no sums by atomic additions, whose order differs from run to run: scatter and reductions take another way, or are refused"},
 	{"xla_gpu_autotune_level", "0", "no kernel is chosen by a stopwatch, which another process may read differently"},
-	{"xla_gpu_enable_triton_gemm", "false", "matrix products by cuBLAS, which chooses by rule; without autotuning XLA's own take one fixed tiling that suits few shapes"},
-	{"xla_gpu_cublas_fallback", "true", "cuBLAS for every product that is left"},
 }
 
 // text returns flags as XLA_FLAGS takes them.
