@@ -90,8 +90,8 @@ func (a Adapter) called() string { return cmp.Or(a.Name, a.Dir) }
 // add puts adapters over the base model, if they are its own.
 func (s *Several) add(all []read) error {
 	for _, r := range all {
-		if err := s.base.isOf(r.info.Base, optionsOf(s.spec)); err != nil {
-			return fmt.Errorf("adapter %s %w", r.called(), err)
+		if err := s.base.isOf(r.info, optionsOf(s.spec)); err != nil {
+			return fmt.Errorf("adapter %s: %w", r.called(), err)
 		}
 	}
 	for _, r := range all {
@@ -104,22 +104,26 @@ func (s *Several) add(all []read) error {
 	return nil
 }
 
-// isOf says why a base is not the model that an adapter names. A name that is no
-// directory here says nothing: the shapes of the tensors will.
-func (b *base) isOf(named string, opts model.Options) error {
-	config, err := os.Stat(filepath.Join(named, "config.json"))
-	if err != nil || named == "" {
+// isOf says why a base is not the model of an adapter: by the hash that it knows its
+// own base by, else by that of the directory that it names. One that knows none and
+// names no directory here says nothing: the shapes of the tensors will.
+func (b *base) isOf(info export.AdapterInfo, opts model.Options) error {
+	if info.BaseSHA256 != "" {
+		return info.CheckBase(b.dir, b.model.Hash())
+	}
+	config, err := os.Stat(filepath.Join(info.Base, "config.json"))
+	if err != nil || info.Base == "" {
 		return nil
 	}
 	if ours, err := os.Stat(filepath.Join(b.dir, "config.json")); err == nil && os.SameFile(ours, config) {
 		return nil
 	}
-	hash, err := model.HashDir(named, opts)
+	hash, err := model.HashDir(info.Base, opts)
 	if err != nil {
 		return err
 	}
 	if ours := b.model.Hash(); hash != ours {
-		return fmt.Errorf("is for the base model %s with hash %.6x…, and %s has %.6x…", named, hash, b.dir, ours)
+		return fmt.Errorf("it is for the base model %s with hash %.6x…, and %s has %.6x…", info.Base, hash, b.dir, ours)
 	}
 	return nil
 }

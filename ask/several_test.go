@@ -1,7 +1,9 @@
 package ask_test
 
 import (
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -10,7 +12,9 @@ import (
 	"carillon/ask"
 	"carillon/ask/asktest"
 	"carillon/backend"
+	"carillon/export"
 	"carillon/job"
+	"carillon/model"
 )
 
 // several makes a base with two LoRA adapters of one kind and one of prefix.
@@ -87,13 +91,30 @@ func TestAnAdapterOfAnotherBaseIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := ask.OpenSeveral(t.Context(), be, base, append(adapters, ask.Adapter{Name: "theirs", Dir: theirs}), job.Spec{})
-	for _, part := range []string{"adapter theirs is for the base model " + other + " with hash ", "and " + base + " has "} {
+	for _, part := range []string{"adapter theirs: it is for the base model " + other + " with hash ", "and " + base + " has "} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%v; want %q in it", err, part)
 		}
 	}
-	if _, err := ask.Open(t.Context(), be, other, theirs, job.Spec{}); err != nil {
-		t.Errorf("over its own base: %v", err)
+	open(t, be, other, theirs, job.Spec{})
+
+	// It knows its base by hash, wherever that is.
+	info, tensors, err := export.Open(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, err := model.HashDir(other, model.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	info.Base, info.BaseSHA256, info.FanInFanOut = "elsewhere", hex.EncodeToString(hash[:]), true
+	if _, err := export.Adapter(theirs, info, tensors); err != nil {
+		t.Fatal(err)
+	}
+	open(t, be, other, theirs, job.Spec{})
+	want := fmt.Sprintf("base model elsewhere with hash %.6x…, and %s has ", hash, base)
+	if _, err := ask.Open(t.Context(), be, base, theirs, job.Spec{}); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("over another base: %v; want %q in it", err, want)
 	}
 }
 
