@@ -13,6 +13,7 @@ import (
 	"carillon/job"
 	"carillon/methods"
 	"carillon/model"
+	"carillon/shard"
 )
 
 // The tolerances of the fixtures' README.
@@ -27,6 +28,7 @@ const (
 type reference struct {
 	tensors map[string][]int32  // the bits of each number
 	LossSum float64             `json:"loss_sum"`
+	Losses  []float32           `json:"per_example_loss"`
 	Noise   map[string][][2]int `json:"gradient_is_only_noise"`
 	Zero    []string            `json:"zero_gradient"`
 }
@@ -81,6 +83,31 @@ func batchOf(t *testing.T, base string) model.Input {
 		in.Targets = labels
 	default:
 		in.Labels = labels
+	}
+	return in
+}
+
+// losses are the loss of each example beside others that ask for nothing.
+func losses(t *testing.T, s *model.Session, in model.Input) (all []float32) {
+	t.Helper()
+	for row := range in.Rows {
+		loss, err := s.Loss(only(in, row))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, loss)
+	}
+	return all
+}
+
+// only is the batch in which nothing is asked of rows but one.
+func only(in model.Input, row int) model.Input {
+	for _, labels := range []*[]int32{&in.Labels, &in.Targets} {
+		if width := len(*labels) / in.Rows; width > 0 {
+			one := slices.Repeat([]int32{shard.Ignore}, len(*labels))
+			copy(one[row*width:(row+1)*width], (*labels)[row*width:])
+			*labels = one
+		}
 	}
 	return in
 }
@@ -155,7 +182,7 @@ func difference(t *testing.T, s *model.Session, in model.Input, along func(strin
 	t.Helper()
 	flat, shake := s.Initial(), job.NewKey(1, job.ForProbe, place)
 	for i := range flat {
-		flat[i] += 0.05 * (shake.Uniform(uint64(i)) - 0.5)
+		flat[i] += 0.3 * (shake.Uniform(uint64(i)) - 0.5)
 	}
 	loss, grad := gradient(t, s, in, flat)
 	u := direction(s, job.NewKey(2, job.ForProbe, place), along)

@@ -2,6 +2,7 @@ package methods_test
 
 import (
 	"os"
+	"testing"
 
 	"carillon/job"
 )
@@ -58,7 +59,7 @@ type variant struct {
 }
 
 var variants = []variant{
-	{name: "full", cases: []string{"base"}, rate: 0.01, trains: `.`, spec: only(job.Spec{Method: "full"})},
+	{name: "full", cases: []string{"base"}, rate: 0.01, trains: `.`, spec: always(job.Spec{Method: "full"})},
 	{name: "lora", cases: []string{"lora", "lora-all-linear"}, merges: true, rate: 0.02, trains: `^base_model\.model\..*\.lora_[AB]\.weight$`,
 		spec: func(f family) job.Spec { return lora(job.LoRA{TargetModules: f.lora}) }},
 	{name: "rslora", cases: []string{"lora-rslora"}, merges: true, rate: 0.02, trains: `^base_model\.model\..*\.lora_[AB]\.weight$`,
@@ -67,18 +68,18 @@ var variants = []variant{
 		spec:    func(f family) job.Spec { return lora(job.LoRA{TargetModules: f.dora, UseDoRA: true}) },
 		differs: `\.lora_magnitude_vector$`}, // the norm of the rest is a constant in the gradient
 	{name: "ia3", cases: []string{"ia3"}, merges: true, rate: 0.02, trains: `^base_model\.model\..*\.ia3_l$`,
-		spec: only(job.Spec{Method: "ia3"})},
+		spec: always(job.Spec{Method: "ia3"})},
 	{name: "bitfit", cases: []string{"bitfit"}, rate: 0.02, trains: `\.bias$`, refused: noBiases,
-		spec: only(job.Spec{Method: "bitfit"})},
+		spec: always(job.Spec{Method: "bitfit"})},
 	{name: "seq_bn", cases: []string{"adapter-seq_bn"}, starts: near, rate: 0.02, trains: bottleneckKeys, spec: bottleneck("seq_bn")},
 	{name: "double_seq_bn", cases: []string{"adapter-double_seq_bn"}, starts: near, rate: 0.02, trains: bottleneckKeys, spec: bottleneck("double_seq_bn")},
 	{name: "par_bn", cases: []string{"adapter-par_bn"}, rate: 0.02, trains: bottleneckKeys, spec: bottleneck("par_bn")},
 	{name: "prompt", cases: []string{"prompt"}, starts: apart, rate: 0.03, trains: `^prompt_embeddings$`,
-		spec: only(job.Spec{Method: "prompt", Prompt: &job.Prompt{NumVirtualTokens: 5, PromptTuningInit: "random"}})},
+		spec: always(job.Spec{Method: "prompt", Prompt: &job.Prompt{NumVirtualTokens: 5, PromptTuningInit: "random"}})},
 	{name: "prefix", cases: []string{"prefix"}, starts: apart, rate: 0.03, trains: `^prompt_embeddings$`,
-		spec: only(job.Spec{Method: "prefix", Prefix: &job.Prefix{NumVirtualTokens: 4, PrefixInit: "random"}})},
+		spec: always(job.Spec{Method: "prefix", Prefix: &job.Prefix{NumVirtualTokens: 4, PrefixInit: "random"}})},
 	{name: "prefix-projection", cases: []string{"prefix-projection"}, starts: apart, rate: 0.02, trains: `^prompt_encoder\.(embedding|transform\.[02])\.(weight|bias)$`,
-		spec: only(job.Spec{Method: "prefix", Prefix: &job.Prefix{NumVirtualTokens: 4, PrefixProjection: true, EncoderHiddenSize: 24}})},
+		spec: always(job.Spec{Method: "prefix", Prefix: &job.Prefix{NumVirtualTokens: 4, PrefixProjection: true, EncoderHiddenSize: 24}})},
 }
 
 // bottleneckKeys are those of bottlenecks.
@@ -100,21 +101,41 @@ func (r row) caseOf() string {
 	return ""
 }
 
+// Most rows' gradients are compared with other libraries'; that it is so many shows that
+// the cases are found.
+func TestRowsHaveTheirCases(t *testing.T) {
+	n := 0
+	for _, f := range families {
+		for _, v := range variants {
+			if (row{family: f, variant: v}).caseOf() != "" {
+				n++
+			}
+		}
+	}
+	if n != 57 {
+		t.Errorf("%d rows have a case, want 57", n)
+	}
+}
+
 // steps is how long the rows' job is.
 const steps = 4
 
-// specOf is the job that a row trains, on a batch of its own.
-func specOf(f family, v variant) job.Spec {
-	s := v.spec(f)
-	s.BaseModel, s.TaskType, s.Labels = f.dir(), f.task, f.labels
+// job is what a row trains: each step sees all of its examples. Where it compiles,
+// lanes are as the cases' batch.
+func (r row) job() job.Spec {
+	s := r.variant.spec(r.family)
+	s.BaseModel, s.TaskType, s.Labels = r.dir(), r.task, r.labels
 	s.Lanes, s.MicroBatchSize, s.SequenceLen, s.MaxTargetLength, s.Seed = 4, 2, 8, 6, 42
-	s.MaxSteps, s.SaveSteps, s.LearningRate, s.LRScheduler, s.MaxGradNorm = steps, steps/2, v.rate, "constant", 1
+	if r.compiles() {
+		s.MicroBatchSize, s.SequenceLen, s.MaxTargetLength = r.in.Rows, r.in.Len, r.in.TargetLen
+	}
+	s.MaxSteps, s.SaveSteps, s.LearningRate, s.LRScheduler, s.MaxGradNorm = steps, steps/2, r.rate, "constant", 1
 	s.AdamBeta1, s.AdamBeta2, s.AdamEpsilon, s.Compression, s.Algorithm = 0.9, 0.999, 1e-8, "q8", "auto"
 	return s
 }
 
-// only is the same spec whatever the model.
-func only(spec job.Spec) func(family) job.Spec { return func(family) job.Spec { return spec } }
+// always is the same spec whatever the model.
+func always(spec job.Spec) func(family) job.Spec { return func(family) job.Spec { return spec } }
 
 // lora is LoRA with the numbers of the cases.
 func lora(l job.LoRA) job.Spec {
@@ -124,5 +145,5 @@ func lora(l job.LoRA) job.Spec {
 
 // bottleneck is one of AdapterHub's configurations with the cases' width.
 func bottleneck(architecture string) func(family) job.Spec {
-	return only(job.Spec{Method: "adapter", Bottleneck: &job.Bottleneck{Architecture: architecture, ReductionFactor: 4}})
+	return always(job.Spec{Method: "adapter", Bottleneck: &job.Bottleneck{Architecture: architecture, ReductionFactor: 4}})
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"carillon/backend"
 	"carillon/checkpoint"
 	"carillon/export"
 	"carillon/job"
@@ -25,38 +24,30 @@ func (r row) checkExport(t *testing.T, s *model.Session, end train.State) {
 	if err := s.Upload(end.W); err != nil {
 		t.Fatal(err)
 	}
-	want, out := outputs(t, s, r.in), filepath.Join(t.TempDir(), "out")
+	want, out := r.outputs(t, s), filepath.Join(t.TempDir(), "out")
 	if _, err := export.FromStore(t.Context(), r.store(t, s, end), "j", out, ""); err != nil {
 		t.Fatal(err)
 	}
 	if export.MakesModel(r.spec) {
-		compare(t, "read back", r.modelIn(t, out), want, r.rounds())
+		compare(t, "read back", r.modelIn(t, out), want, 0)
 		return
 	}
 	info, tensors, err := export.Open(out)
 	if err != nil {
 		t.Fatal(err)
 	}
-	within := r.rounds()
+	within := 0.0
 	if r.variant.name == "prefix-projection" { // the prefix is written, not its network
 		within = logitsTolerance
 	}
-	compare(t, "read back", outputs(t, r.adapted(t, info.Spec, tensors), r.in), want, within)
+	compare(t, "read back", r.outputs(t, r.adapted(t, info.Spec, tensors)), want, within)
 	r.checkMerge(t, out, want)
-}
-
-// rounds is how near two graphs of the same mathematics are on the row's backend.
-func (r row) rounds() float64 {
-	if r.backend.Kind() == backend.Go {
-		return 0
-	}
-	return logitsTolerance
 }
 
 // modelIn is what the model in a directory says.
 func (r row) modelIn(t *testing.T, dir string) []float32 {
 	t.Helper()
-	return outputs(t, start(t, load(t, r.backend, dir), job.Spec{Method: "full"}), r.in)
+	return r.outputs(t, start(t, load(t, r.backend, dir), job.Spec{Method: "full"}))
 }
 
 // checkMerge merges an adapter, or wants to hear why it cannot be.
