@@ -30,6 +30,7 @@ type format func(dir string, a AdapterInfo, tensors []safetensors.Tensor) (sum s
 // formats are those of each method.
 var formats = map[string]format{
 	"adapter": hubAdapter,
+	"feature": outputLayer,
 	"ia3":     scales,
 	"lora":    lowRank,
 	"prefix":  softAdapter,
@@ -63,6 +64,7 @@ func infoOf(spec job.Spec, baseDir string) (AdapterInfo, error) {
 
 // readers read the directories of PEFT's adapters, by peft_type.
 var readers = map[string]func(dir string, config []byte) (AdapterInfo, []safetensors.Tensor, error){
+	outputLayerType: openOutputLayer,
 	"IA3":           openScales,
 	"LORA":          openLowRank,
 	"PREFIX_TUNING": openSoft,

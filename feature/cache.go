@@ -33,13 +33,12 @@ func KeyOf(base, data [sha256.Size]byte, pooling, backend string) Key {
 }
 
 // The file has a header (magic, version and width as uint32, rows as uint64, key)
-// and blocks of blockRows vectors, float32, the last of them as long as it must be;
+// and blocks of a number of vectors, float32, the last of them as long as it must be;
 // after each block is the SHA-256 of key, number of the block and vectors. All
 // numbers are little-endian.
 const (
 	magic     = "carillonfeatures"
 	headerLen = 64
-	blockRows = 512
 )
 
 // Cache is a file of vectors, mapped into memory.
@@ -53,7 +52,11 @@ type Cache struct {
 type layout struct {
 	key         Key
 	rows, width int
+	block       int // vectors in a block; the key is of what this follows from
 }
+
+// textsInBlock are the vectors of texts in a block.
+const textsInBlock = 512
 
 func (l layout) header() []byte {
 	h := append(make([]byte, 0, headerLen), magic...)
@@ -63,13 +66,13 @@ func (l layout) header() []byte {
 	return append(h, l.key[:]...)
 }
 
-func (l layout) blocks() int   { return (l.rows + blockRows - 1) / blockRows }
-func (l layout) at(b int) int  { return headerLen + b*(blockRows*l.width*4+sha256.Size) }
-func (l layout) end(b int) int { return min((b+1)*blockRows, l.rows) }
+func (l layout) blocks() int   { return (l.rows + l.block - 1) / l.block }
+func (l layout) at(b int) int  { return headerLen + b*(l.block*l.width*4+sha256.Size) }
+func (l layout) end(b int) int { return min((b+1)*l.block, l.rows) }
 func (l layout) size() int64   { return int64(headerLen + 4*l.rows*l.width + l.blocks()*sha256.Size) }
 
 // vectors is the length of a block's vectors in bytes.
-func (l layout) vectors(b int) int { return (l.end(b) - b*blockRows) * l.width * 4 }
+func (l layout) vectors(b int) int { return (l.end(b) - b*l.block) * l.width * 4 }
 
 // sum is the hash of a block.
 func (l layout) sum(b int, vectors []byte) []byte {
@@ -130,12 +133,12 @@ func (l layout) missing(dir string, first int) (n int) {
 		blocks = c.missing(first)
 		c.unmap()
 	} else {
-		for b := first / blockRows; b < l.blocks(); b++ {
+		for b := first / l.block; b < l.blocks(); b++ {
 			blocks = append(blocks, b)
 		}
 	}
 	for _, b := range blocks {
-		n += l.end(b) - b*blockRows
+		n += l.end(b) - b*l.block
 	}
 	return n
 }
@@ -158,7 +161,7 @@ func (l layout) fill(dir string, first int, fn compute) (*Cache, error) {
 	if errors.Is(err, fs.ErrNotExist) { // another process found it whole
 		return mapped(path, l)
 	}
-	if err != nil || first >= blockRows && c.missing(0) != nil {
+	if err != nil || first >= l.block && c.missing(0) != nil {
 		return c, err
 	}
 	if err = os.Rename(part, path); errors.Is(err, fs.ErrNotExist) {
@@ -197,14 +200,14 @@ func (l layout) add(path string, first int, mine func(b int) bool, fn compute) (
 		if !mine(b) {
 			continue
 		}
-		vectors, err := fn(b*blockRows, l.end(b))
+		vectors, err := fn(b*l.block, l.end(b))
 		if err == nil {
 			err = l.put(f, b, vectors)
 		}
 		if err != nil {
 			return computed, err
 		}
-		computed += l.end(b) - b*blockRows
+		computed += l.end(b) - b*l.block
 	}
 	return computed, nil
 }
@@ -212,10 +215,16 @@ func (l layout) add(path string, first int, mine func(b int) bool, fn compute) (
 // create makes a file of this layout at path, unless there is one. Of several
 // processes that do so one wins, and no file that another has mapped is cut.
 func (l layout) create(path string) error {
-	if c, err := mapped(path, l); err == nil {
+	c, err := mapped(path, l)
+	switch {
+	case err == nil:
 		return c.Close()
+	case errors.Is(err, fs.ErrNotExist):
+		err = os.MkdirAll(filepath.Dir(path), 0o755)
+	default: // another layout: one appears whole
+		err = os.Remove(path)
 	}
-	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.RemoveAll(path)); err != nil {
+	if err != nil {
 		return err
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".part-*")
@@ -241,7 +250,7 @@ func (l layout) put(f *os.File, b int, vectors []float32) error {
 	data := make([]byte, 0, len(vectors)*4+sha256.Size)
 	for i, x := range vectors {
 		if x-x != 0 {
-			return fmt.Errorf("the vector of example %d has %v in place %d; want finite numbers", b*blockRows+i/l.width, x, i%l.width)
+			return fmt.Errorf("the vector of example %d has %v in place %d; want finite numbers", b*l.block+i/l.width, x, i%l.width)
 		}
 		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
 	}
@@ -279,7 +288,7 @@ func (l layout) mapFile(f *os.File) (*Cache, error) {
 
 // missing lists the blocks with rows from first on that are not whole.
 func (c *Cache) missing(first int) (blocks []int) {
-	for b := first / blockRows; b < c.blocks(); b++ {
+	for b := first / c.block; b < c.blocks(); b++ {
 		if !c.sound(b, c.data) {
 			blocks = append(blocks, b)
 		}
@@ -310,7 +319,7 @@ func (r Rows) Width() int { return r.cache.width }
 // bytes is row i in the file.
 func (r Rows) bytes(i int) []byte {
 	l, row := r.cache.layout, r.from+i
-	return r.cache.data[l.at(row/blockRows)+row%blockRows*l.width*4:][:l.width*4]
+	return r.cache.data[l.at(row/l.block)+row%l.block*l.width*4:][:l.width*4]
 }
 
 // Row fills dst with row i.
@@ -344,6 +353,14 @@ func (r Rows) Add(i int, x float64, w []float64) {
 	data := r.bytes(i)
 	for j := range w {
 		w[j] += x * first(data[4*j:])
+	}
+}
+
+// copy fills dst with row i.
+func (r Rows) copy(i int, dst []float32) {
+	data := r.bytes(i)
+	for j := range dst {
+		dst[j] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*j:]))
 	}
 }
 

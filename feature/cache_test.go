@@ -26,10 +26,10 @@ func vectorsOf(from, to int) (x []float32) {
 // fill is Fill, and what blocks it computed.
 func fill(t *testing.T, dir string, first int) (c *Cache, blocks []int) {
 	t.Helper()
-	l := layout{Key{1}, rows, width}
+	l := layout{Key{1}, rows, width, textsInBlock}
 	missing := l.missing(dir, first)
 	c, err := l.fill(dir, first, func(from, to int) ([]float32, error) {
-		blocks = append(blocks, from/blockRows)
+		blocks = append(blocks, from/textsInBlock)
 		missing -= to - from
 		return vectorsOf(from, to), nil
 	})
@@ -86,14 +86,14 @@ func TestWhatIsThereIsNotComputedAgain(t *testing.T) {
 // A process that dies leaves what it has computed.
 func TestWhatWasComputedSurvives(t *testing.T) {
 	dir, died := t.TempDir(), errors.New("killed")
-	l := layout{Key{1}, rows, width}
+	l := layout{Key{1}, rows, width, textsInBlock}
 	_, err := l.fill(dir, 0, func(from, to int) ([]float32, error) {
-		if from == 2*blockRows {
+		if from == 2*textsInBlock {
 			return nil, died
 		}
 		return vectorsOf(from, to), nil
 	})
-	if missing := l.missing(dir, 0); !errors.Is(err, died) || missing != rows-2*blockRows {
+	if missing := l.missing(dir, 0); !errors.Is(err, died) || missing != rows-2*textsInBlock {
 		t.Fatalf("%d are missing, %v", missing, err)
 	}
 	c, blocks := fill(t, dir, 0)
@@ -141,7 +141,7 @@ func TestDamageIsComputedAgain(t *testing.T) {
 
 func TestVectorsMustBeNumbers(t *testing.T) {
 	for name, x := range map[string][]float32{"too few": {1}, "infinite": {1, float32(math.Inf(1)), 1}} {
-		if _, err := (layout{Key{}, 1, 3}).fill(t.TempDir(), 0, func(int, int) ([]float32, error) { return x, nil }); err == nil {
+		if _, err := (layout{Key{}, 1, 3, 1}).fill(t.TempDir(), 0, func(int, int) ([]float32, error) { return x, nil }); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
@@ -163,7 +163,7 @@ func TestKeysTellApart(t *testing.T) {
 // Processes that share the work make the bytes that one alone makes.
 func TestSharesMakeOneFile(t *testing.T) {
 	dir, alone := t.TempDir(), t.TempDir()
-	l := layout{Key{1}, rows, width}
+	l := layout{Key{1}, rows, width, textsInBlock}
 	var g errgroup.Group
 	var computed atomic.Int64
 	for node := range 4 { // the last has nothing to do
@@ -197,7 +197,7 @@ func TestSharesMakeOneFile(t *testing.T) {
 // A node that dies leaves its share to whoever fills the file.
 func TestAShareThatIsMissingIsFilled(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := (layout{Key{1}, rows, width}).share(dir, 1, 3, func(from, to int) ([]float32, error) { return vectorsOf(from, to), nil }); err != nil {
+	if _, err := (layout{Key{1}, rows, width, textsInBlock}).share(dir, 1, 3, func(from, to int) ([]float32, error) { return vectorsOf(from, to), nil }); err != nil {
 		t.Fatal(err)
 	}
 	c, blocks := fill(t, dir, 0)

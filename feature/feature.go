@@ -45,18 +45,19 @@ type Result struct {
 	Export     string  `json:"export"` // the classifier's directory
 	Vectors    string  `json:"vectors"`
 	Task       string  `json:"task_type"`
-	Classifier string  `json:"classifier"` // logistic, mlp or ridge
+	Classifier string  `json:"classifier"` // logistic, mlp, ridge or output layer
 	Accuracy   float64 `json:"accuracy"`   // on what is held out; 0 if nothing is, and of a regression
 	HeldOut    int     `json:"held_out"`
-	Loss       float64 `json:"held_out_loss"` // nats per example, or the mean squared error
+	Loss       float64 `json:"held_out_loss"` // nats per example or token, or the mean squared error
 	TrainLoss  float64 `json:"train_loss"`
-	C          float64 `json:"c"`               // the strength chosen: the larger, the weaker the penalty
-	Validated  float64 `json:"cross_validated"` // the accuracy in cross-validation with it, or the mean squared error
+	BaseLoss   float64 `json:"base_loss,omitempty"` // of the base's own output layer, nats per token
+	C          float64 `json:"c"`                   // the strength chosen: the larger, the weaker the penalty
+	Validated  float64 `json:"cross_validated"`     // the accuracy in cross-validation with it, or the mean squared error
 
 	Trainable int     `json:"trainable_parameters"`
-	Rows      int     `json:"examples"`
-	Encoded   int     `json:"encoded"` // examples that were read in this run
-	Tokens    int     `json:"tokens"`  // of all examples
+	Rows      int     `json:"examples"` // of text: the tokens that are learnt, here and below
+	Encoded   int     `json:"encoded"`  // examples that were read in this run
+	Tokens    int     `json:"tokens"`   // of all examples
 	Reading   float64 `json:"encode_seconds"`
 	Fitting   float64 `json:"fit_seconds"`
 }
@@ -79,6 +80,12 @@ func (s *Source) Train(ctx context.Context) (Result, error) {
 	if s.set.Len() == 0 {
 		return r, fmt.Errorf("there are no training examples")
 	}
+	if s.words != nil {
+		r.Rows, r.HeldOut = s.words.rows(), s.words.rows()-s.words.held
+		if err := s.room(free()); err != nil {
+			return r, err
+		}
+	}
 	began := time.Now()
 	cache, computed, err := s.vectors(ctx, 0)
 	if err != nil {
@@ -87,6 +94,11 @@ func (s *Source) Train(ctx context.Context) (Result, error) {
 	defer cache.Close()
 	r.Encoded, r.Reading = computed, time.Since(began).Seconds()
 	began = time.Now()
+	if s.words != nil {
+		err := s.trainHead(ctx, cache, &r)
+		r.Fitting = time.Since(began).Seconds()
+		return r, err
+	}
 	train, labels := cache.Rows(0, s.set.Len()), s.labels(0, s.set.Len())
 	c, err := s.fit(ctx, train, labels, &r)
 	if err != nil {
@@ -109,8 +121,11 @@ const ridge = "ridge"
 
 // kind is what is fitted.
 func (s *Source) kind() string {
-	if s.spec.TaskType == job.Regression {
+	switch s.spec.TaskType {
+	case job.Regression:
 		return ridge
+	case job.CausalLM:
+		return layerKind
 	}
 	return s.spec.Feature.Classifier
 }

@@ -160,14 +160,11 @@ func TestItIsRefused(t *testing.T) {
 	be := openGo(t)
 	dir := t.TempDir()
 	spec := recipe(t, be, dir, "")
-	pairs := filepath.Join(dir, "pairs.jsonl")
-	if err := os.WriteFile(pairs, []byte(`{"prompt": "ring", "completion": "bell"}`+"\n"), 0o644); err != nil {
-		t.Fatal(err)
+	if err := suits(job.Spec{TaskType: job.Seq2SeqLM, Feature: &job.Feature{}}); err == nil || !strings.Contains(err.Error(), "task_type seq2seq_lm; want seq_cls, regression or causal_lm, or method lora") {
+		t.Errorf("translation: %v", err)
 	}
-	texts := spec
-	texts.Datasets, texts.ValSetSize = []job.Dataset{{Path: pairs}}, 0
-	if _, err := Train(t.Context(), be, texts, nil); err == nil || !strings.Contains(err.Error(), "causal_lm") || !strings.Contains(err.Error(), "method lora") {
-		t.Errorf("generation: %v", err)
+	if err := suits(job.Spec{TaskType: job.CausalLM, Feature: &job.Feature{Classifier: "mlp"}}); err == nil || !strings.Contains(err.Error(), "the output layer for text") {
+		t.Errorf("mlp: %v", err)
 	}
 	r, _ := train(t, be, spec)
 	other := spec

@@ -36,7 +36,9 @@ type Source struct {
 	facts    model.Facts // of the base model
 	key      Key
 	progress corpus.Progress
+	words    *words // of a language model: the tokens that are learnt; else nil
 	load     func() (Encoder, error)
+	session  func() (*model.Session, error) // of a language model
 	close    []func() error
 
 	shard string // file of the set, for other processes
@@ -90,8 +92,10 @@ func suits(spec job.Spec) error {
 	switch {
 	case spec.TaskType == job.Regression && spec.Feature.Classifier == "mlp":
 		return fmt.Errorf("feature.classifier: mlp, and the data is for task_type %s; an mlp tells classes apart: want classifier logistic, which is a ridge regression for numbers", spec.TaskType)
-	case spec.TaskType != job.SeqCls && spec.TaskType != job.Regression:
-		return fmt.Errorf("method: feature, and the data is for task_type %s; what is fitted on top gives classes or numbers: want data with labels, or method lora or prefix", spec.TaskType)
+	case spec.TaskType == job.CausalLM && spec.Feature.Classifier == "mlp":
+		return fmt.Errorf("feature.classifier: mlp, and the data is for task_type %s; an mlp tells classes apart: want classifier logistic, which is the output layer for text", spec.TaskType)
+	case spec.TaskType == job.Seq2SeqLM || spec.TaskType == job.MaskedLM:
+		return fmt.Errorf("method: feature, and the data is for task_type %s; want %s, %s or %s, or method lora or prefix", spec.TaskType, job.SeqCls, job.Regression, job.CausalLM)
 	}
 	return nil
 }
@@ -99,12 +103,31 @@ func suits(spec job.Spec) error {
 func newSource(be *backend.Backend, spec job.Spec, set *shard.Set, facts model.Facts, progress corpus.Progress) *Source {
 	s := &Source{spec: spec, set: set, facts: facts, progress: progress}
 	s.load = sync.OnceValues(func() (Encoder, error) { return s.encoder(be) })
-	s.key = KeyOf(facts.Hash, set.Hash(), spec.Feature.Pooling, fmt.Sprint(be.Kind(), " ", be.Threads()))
+	s.session = sync.OnceValues(func() (*model.Session, error) { return s.open(be) })
+	what := spec.Feature.Pooling
+	if spec.TaskType == job.CausalLM {
+		s.words, what = wordsOf(s), fmt.Sprint("states, packed ", spec.SamplePacking)
+	}
+	s.key = KeyOf(facts.Hash, set.Hash(), what, fmt.Sprint(be.Kind(), " ", be.Threads()))
 	return s
 }
 
-// encoder loads the base model.
+// encoder loads the base model to make one vector of a text.
 func (s *Source) encoder(be *backend.Backend) (Encoder, error) {
+	m, err := s.model(be)
+	if err != nil {
+		return nil, err
+	}
+	e, err := m.Encoder(s.spec.Feature.Pooling)
+	if err != nil {
+		return nil, err
+	}
+	s.close = append(s.close, e.Close)
+	return e, nil
+}
+
+// model loads the base model.
+func (s *Source) model(be *backend.Backend) (*model.Model, error) {
 	m, err := model.Load(be, s.spec.BaseModel, optionsOf(s.spec))
 	if err != nil {
 		return nil, err
@@ -113,12 +136,7 @@ func (s *Source) encoder(be *backend.Backend) (Encoder, error) {
 	if m.Hash() != s.facts.Hash {
 		return nil, fmt.Errorf("base model %s: its files changed while they were read", s.spec.BaseModel)
 	}
-	e, err := m.Encoder(s.spec.Feature.Pooling)
-	if err != nil {
-		return nil, err
-	}
-	s.close = append(s.close, e.Close)
-	return e, nil
+	return m, nil
 }
 
 // Close frees the model.
@@ -133,7 +151,7 @@ func (s *Source) Close() error {
 // vectors returns the vectors of the examples; those before from need not be there.
 // computed is how many had to be made.
 func (s *Source) vectors(ctx context.Context, from int) (c *Cache, computed int, err error) {
-	l, dir := s.layout(), folder(s.spec)
+	l, dir, encode := s.layout(), folder(s.spec), s.maker()
 	if c := l.whole(dir, from); c != nil {
 		return c, 0, nil
 	}
@@ -143,12 +161,23 @@ func (s *Source) vectors(ctx context.Context, from int) (c *Cache, computed int,
 			return nil, 0, err
 		}
 	}
-	c, err = l.fill(dir, from, func(a, b int) ([]float32, error) { return s.encode(ctx, a, b) })
+	c, err = l.fill(dir, from, func(a, b int) ([]float32, error) { return encode(ctx, a, b) })
 	return c, missing, err
 }
 
+// maker returns what makes rows of the file of vectors.
+func (s *Source) maker() func(ctx context.Context, from, to int) ([]float32, error) {
+	if s.words != nil {
+		return s.states
+	}
+	return s.encode
+}
+
 func (s *Source) layout() layout {
-	return layout{s.key, s.set.Len() + s.set.HeldOutLen(), s.facts.Width}
+	if s.words != nil {
+		return layout{s.key, s.words.rows(), s.facts.Width, tokensInBlock}
+	}
+	return layout{s.key, s.set.Len() + s.set.HeldOutLen(), s.facts.Width, textsInBlock}
 }
 
 // folder is where a recipe's vectors are kept.

@@ -51,7 +51,8 @@ func (s *Source) together(ctx context.Context) error {
 
 // part makes a node's share.
 func (s *Source) part(ctx context.Context, node, nodes int) error {
-	_, err := s.layout().share(folder(s.spec), node, nodes, func(a, b int) ([]float32, error) { return s.encode(ctx, a, b) })
+	encode := s.maker()
+	_, err := s.layout().share(folder(s.spec), node, nodes, func(a, b int) ([]float32, error) { return encode(ctx, a, b) })
 	return err
 }
 

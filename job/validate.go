@@ -181,10 +181,10 @@ func (s Spec) checkMethod() *keyError {
 		return &keyError{"unfrozen_parameters", fmt.Sprintf("with method %s; only method full trains the model's own parameters", s.Method)}
 	case s.Method != "full" && s.LayerLRDecay != 1:
 		return &keyError{"layer_lr_decay", fmt.Sprintf("%v with method %s; only method full trains the model's own layers", s.LayerLRDecay, s.Method)}
-	case s.Method == "feature" && s.TaskType != "" && s.TaskType != SeqCls && s.TaskType != Regression:
-		return &keyError{"method", fmt.Sprintf("feature with task_type %s; what is fitted on top gives classes or numbers: want task_type %s or %s, or method lora or prefix", s.TaskType, SeqCls, Regression)}
-	case s.Method == "feature" && s.TaskType == Regression && s.Feature.Classifier == "mlp":
-		return &keyError{"feature.classifier", fmt.Sprintf("mlp with task_type %s; an mlp tells classes apart: want logistic, which is a ridge regression for numbers", Regression)}
+	case s.Method == "feature" && slices.Contains([]string{MaskedLM, Seq2SeqLM}, s.TaskType):
+		return &keyError{"method", fmt.Sprintf("feature with task_type %s; want task_type %s, %s or %s, or method lora or prefix", s.TaskType, SeqCls, Regression, CausalLM)}
+	case s.Method == "feature" && s.TaskType != "" && s.TaskType != SeqCls && s.Feature.Classifier == "mlp":
+		return &keyError{"feature.classifier", fmt.Sprintf("mlp with task_type %s; an mlp tells classes apart: want logistic", s.TaskType)}
 	}
 	for _, check := range []func() *keyError{s.LoRA.check, s.Bottleneck.check, s.Prompt.check, s.Prefix.check, s.Feature.check} {
 		if err := check(); err != nil {

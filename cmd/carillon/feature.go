@@ -91,6 +91,11 @@ func tellFeature(w io.Writer, r feature.Result) error {
 	if r.HeldOut == 0 {
 		held = ""
 	}
+	if r.Task == job.CausalLM {
+		_, err := fmt.Fprintf(w, "%d of %d tokens read in %.1f s, trained in %.1f s: an output layer, from %.4f to %.4f nats per token on %d held out\n%s\n",
+			r.Encoded, r.Rows, r.Reading, r.Fitting, r.BaseLoss, r.Loss, r.HeldOut, r.Export)
+		return err
+	}
 	_, err := fmt.Fprintf(w, "%d of %d examples read in %.1f s, fitted in %.1f s: %s with C %g, %s%s\n%s\n",
 		r.Encoded, r.Rows, r.Reading, r.Fitting, r.Classifier, r.C, how, held, r.Export)
 	return err

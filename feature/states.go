@@ -1,0 +1,116 @@
+package feature
+
+import (
+	"context"
+	"slices"
+	"sort"
+
+	"carillon/backend"
+	"carillon/model"
+	"carillon/shard"
+)
+
+// tokensInBlock are the states of tokens in a block: far more than a text has, since
+// a text that is cut by the end of a block is read for both.
+const tokensInBlock = 8192
+
+// words are the tokens that a language model learns to say, example by example: each
+// is a row, and what the model's head sees before it is the row's vector.
+type words struct {
+	first  []int // the row of each example's first one, and after them all the number of rows
+	labels []int32
+	held   int // the first row that is held out
+}
+
+func wordsOf(s *Source) *words {
+	w := &words{first: []int{0}}
+	for i := range s.set.Len() + s.set.HeldOutLen() {
+		if i == s.set.Len() {
+			w.held = len(w.labels)
+		}
+		_, labels := learnt(s.example(i))
+		w.labels = append(w.labels, labels...)
+		w.first = append(w.first, len(w.labels))
+	}
+	if s.set.HeldOutLen() == 0 {
+		w.held = len(w.labels)
+	}
+	return w
+}
+
+func (w *words) rows() int { return len(w.labels) }
+
+// learnt returns the tokens of an example that are learnt, and where the model stands
+// before it says each.
+func learnt(x shard.Example) (at []int, labels []int32) {
+	all := x.Labels
+	if all == nil {
+		all = x.Tokens
+	}
+	for t := 1; t < len(all); t++ {
+		if all[t] >= 0 {
+			at, labels = append(at, t-1), append(labels, all[t])
+		}
+	}
+	return at, labels
+}
+
+// open loads the base model with its output layer as what is trained.
+func (s *Source) open(be *backend.Backend) (*model.Session, error) {
+	m, err := s.model(be)
+	if err != nil {
+		return nil, err
+	}
+	session, err := m.Train(s.spec)
+	if err != nil {
+		return nil, err
+	}
+	s.close = append(s.close, session.Close)
+	return session, nil
+}
+
+// states makes the rows [from, to): the longest texts stand together, as for encode.
+func (s *Source) states(ctx context.Context, from, to int) ([]float32, error) {
+	session, err := s.session()
+	if err != nil {
+		return nil, err
+	}
+	start := sort.SearchInts(s.words.first, from+1) - 1
+	var examples []shard.Example
+	var order []int
+	for i := start; s.words.first[i] < to; i++ {
+		order, examples = append(order, i-start), append(examples, s.example(i))
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return len(examples[b].Tokens) - len(examples[a].Tokens) })
+	out := make([]float32, (to-from)*s.facts.Width)
+	for done := 0; done < len(order); {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		length := min(padded(len(examples[order[done]].Tokens)), s.facts.Context)
+		rows := max(1, batchTokens/length)
+		batch := order[done:min(done+rows, len(order))]
+		states, err := session.States(inputOf(examples, batch, rows, length))
+		if err != nil {
+			return nil, err
+		}
+		for r, i := range batch {
+			s.pick(out, from, start+i, states[r*length*s.facts.Width:], examples[i])
+		}
+		if done += len(batch); s.progress != nil {
+			s.progress("encode", s.words.first[start]+done, s.words.rows())
+		}
+	}
+	return out, nil
+}
+
+// pick copies what is learnt of an example out of its states to rows from from on.
+func (s *Source) pick(out []float32, from, example int, states []float32, x shard.Example) {
+	width := s.facts.Width
+	at, _ := learnt(x)
+	for k, t := range at {
+		if row := s.words.first[example] + k - from; row >= 0 && row < len(out)/width {
+			copy(out[row*width:][:width], states[t*width:])
+		}
+	}
+}
