@@ -126,15 +126,9 @@ func openHubHead(dir string, spec *job.Spec) ([]safetensors.Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	var c struct {
-		Config json.RawMessage `json:"config"`
-		Labels map[string]int  `json:"label2id"`
-	}
-	if err := json.Unmarshal(data, &c); err != nil {
+	numbers, err := parseHubHead(data)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", hubHeadConfigFile, err)
-	}
-	if !empty[string(c.Config)] {
-		return nil, fmt.Errorf("%s: a head of AdapterHub's own, with layers by config, is not built; that of a ...ForSequenceClassification model is", hubHeadConfigFile)
 	}
 	tensors, err := readWeights(dir, hubHeadFile, "pytorch_model_head.bin", "save_adapter(dir, name, use_safetensors=True)")
 	if err != nil {
@@ -144,10 +138,26 @@ func openHubHead(dir string, spec *job.Spec) ([]safetensors.Tensor, error) {
 	if len(head) == 0 {
 		return nil, nil
 	}
-	if spec.TaskType, spec.Labels = headTask(head); spec.TaskType == job.SeqCls {
-		nameLabels(spec.Labels, c.Labels)
+	if spec.TaskType, spec.Labels, err = headTask(head); err != nil {
+		return nil, fmt.Errorf("%s: %w", hubHeadFile, err)
 	}
+	nameLabels(spec.Labels, numbers)
 	return head, nil
+}
+
+// parseHubHead reads head_config.json: the numbers of the labels.
+func parseHubHead(data []byte) (map[string]int, error) {
+	var c struct {
+		Config json.RawMessage `json:"config"`
+		Labels map[string]int  `json:"label2id"`
+	}
+	if err := json.Unmarshal(data, &c); err != nil {
+		return nil, err
+	}
+	if !empty[string(c.Config)] {
+		return nil, fmt.Errorf("a head of AdapterHub's own, with layers by config, is not built; that of a ...ForSequenceClassification model is")
+	}
+	return c.Labels, nil
 }
 
 // nameLabels gives labels the names that label2id has for their numbers, if it has

@@ -1,7 +1,10 @@
 package export
 
 import (
+	"encoding/binary"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -167,6 +170,7 @@ func TestBeginningsThatDoNotFit(t *testing.T) {
 	}
 }
 
+// Weights that are no numbers, or none at all, are refused by name where they are read.
 func TestWeightsThatAreNoNumbersAreRefused(t *testing.T) {
 	for _, x := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 		if !endless(float32(x)) {
@@ -175,5 +179,27 @@ func TestWeightsThatAreNoNumbersAreRefused(t *testing.T) {
 	}
 	if endless(math.MaxFloat32) || endless(0) {
 		t.Error("a number is refused")
+	}
+	config, err := os.ReadFile("testdata/lora-gpt2-cls/" + adapterConfigFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const head = "base_model.model.score.weight"
+	for _, tt := range []struct{ header, data, want string }{
+		{`{"` + head + `":{"dtype":"F32","shape":[281474976710656,0],"data_offsets":[0,0]}}`, "", `tensor "` + head + `" has shape [281474976710656 0], which is of no number`},
+		{`{"` + head + `":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}`, "\x00\x00\x80\x3f", `has shape []; want one row for each label`},
+		{`{"` + head + `":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, "\x00\x00\xc0\x7f", `tensor "` + head + `": element 0 is NaN; want a finite number`},
+		{`{"` + head + `":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}}`, "\x00\x00\x00\x00", "is of type I32"},
+	} {
+		dir := t.TempDir()
+		file := string(binary.LittleEndian.AppendUint64(nil, uint64(len(tt.header)))) + tt.header + tt.data
+		for name, text := range map[string]string{adapterConfigFile: string(config), adapterWeightsFile: file} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, _, err := Open(dir); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v; want %s", tt.header, err, tt.want)
+		}
 	}
 }

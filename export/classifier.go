@@ -42,15 +42,18 @@ func checkHead(task string, head []safetensors.Tensor) error {
 
 // headTask is what a head of PEFT's tells: as transformers has it, one output is
 // a regression's, and labels whose names nobody knows are numbered.
-func headTask(head []safetensors.Tensor) (task string, labels []string) {
+func headTask(head []safetensors.Tensor) (task string, labels []string, err error) {
+	if err := checkHead(job.SeqCls, head); err != nil {
+		return "", nil, err
+	}
 	n := lastLayer(head).Shape[0]
 	if n == 1 {
-		return job.Regression, nil
+		return job.Regression, nil, nil
 	}
 	for i := range n {
 		labels = append(labels, fmt.Sprintf("LABEL_%d", i))
 	}
-	return job.SeqCls, labels
+	return job.SeqCls, labels, nil
 }
 
 // lastLayer returns a tensor of a head's last layer, which has a row for each output:

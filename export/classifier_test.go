@@ -24,7 +24,7 @@ func TestLabelsAreCountedByTheLastLayer(t *testing.T) {
 		for i := range tt.head {
 			tt.head[i].Name = peftPrefix + tt.head[i].Name
 		}
-		if task, labels := headTask(tt.head); task != tt.task || len(labels) != tt.n {
+		if task, labels, err := headTask(tt.head); err != nil || task != tt.task || len(labels) != tt.n {
 			t.Errorf("%v is %s with %d labels, want %s with %d", tt.head, task, len(labels), tt.task, tt.n)
 		}
 	}

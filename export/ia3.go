@@ -74,29 +74,38 @@ func (a AdapterInfo) scaled(tensors []safetensors.Tensor) (outputs, inputs []str
 
 // openScales reads a PEFT directory of an IA3 adapter.
 func openScales(dir string, config []byte) (AdapterInfo, []safetensors.Tensor, error) {
-	var c ia3Config
-	if err := json.Unmarshal(config, &c); err != nil {
-		return AdapterInfo{}, nil, fmt.Errorf("%s: %w", adapterConfigFile, err)
-	}
-	task, err := taskOf(c.TaskType)
+	info, err := parseScales(config)
 	if err != nil {
 		return AdapterInfo{}, nil, fmt.Errorf("%s: %w", adapterConfigFile, err)
 	}
-	if extra := added(c.ModulesToSave, isHead(task)); len(c.ExcludeModules) > 0 || len(extra) > 0 {
-		return AdapterInfo{}, nil, fmt.Errorf("%s: exclude_modules is %q and modules_to_save %q, which are not built for IA3", adapterConfigFile, c.ExcludeModules, extra)
-	}
-	s := &job.IA3{TargetModules: c.TargetModules, FeedforwardModules: c.FeedForward}
-	info := AdapterInfo{Base: c.Base, Spec: job.Spec{Method: "ia3", BaseModel: c.Base, IA3: s, TaskType: task}, FanInFanOut: c.FanInFanOut}
 	tensors, err := readPEFT(dir)
 	if err != nil {
 		return AdapterInfo{}, nil, err
 	}
-	info.nameLabels(tensors)
-	if _, err := methods.New(info.Spec); err != nil {
-		return AdapterInfo{}, nil, fmt.Errorf("%s: %w", adapterConfigFile, err)
+	if err = info.nameLabels(tensors); err == nil {
+		_, _, err = info.scaled(tensors)
 	}
-	if _, _, err := info.scaled(tensors); err != nil {
+	if err != nil {
 		return AdapterInfo{}, nil, fmt.Errorf("%s: %w", adapterWeightsFile, err)
 	}
 	return info, tensors, nil
+}
+
+// parseScales reads adapter_config.json of an IA3 adapter.
+func parseScales(data []byte) (info AdapterInfo, err error) {
+	var c ia3Config
+	if err := json.Unmarshal(data, &c); err != nil {
+		return info, err
+	}
+	task, err := taskOf(c.TaskType)
+	if err != nil {
+		return info, err
+	}
+	if extra := added(c.ModulesToSave, isHead(task)); len(c.ExcludeModules) > 0 || len(extra) > 0 {
+		return info, fmt.Errorf("exclude_modules is %q and modules_to_save %q, which are not built for IA3", c.ExcludeModules, extra)
+	}
+	s := &job.IA3{TargetModules: c.TargetModules, FeedforwardModules: c.FeedForward}
+	info = AdapterInfo{Base: c.Base, Spec: job.Spec{Method: "ia3", BaseModel: c.Base, IA3: s, TaskType: task}, FanInFanOut: c.FanInFanOut}
+	_, err = methods.New(info.Spec)
+	return info, err
 }

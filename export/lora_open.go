@@ -20,18 +20,22 @@ func openLowRank(dir string, config []byte) (AdapterInfo, []safetensors.Tensor, 
 	if err != nil {
 		return AdapterInfo{}, nil, err
 	}
-	info.nameLabels(tensors)
-	if _, err := info.corrections(tensors); err != nil {
+	err = info.nameLabels(tensors)
+	if err == nil {
+		_, err = info.corrections(tensors)
+	}
+	if err != nil {
 		return AdapterInfo{}, nil, fmt.Errorf("%s: %w", adapterWeightsFile, err)
 	}
 	return info, tensors, nil
 }
 
 // nameLabels says what a classifier's head, if there is one, tells apart.
-func (a *AdapterInfo) nameLabels(tensors []safetensors.Tensor) {
+func (a *AdapterInfo) nameLabels(tensors []safetensors.Tensor) (err error) {
 	if head, _ := headAfter(peftPrefix, tensors); len(head) > 0 && isHead(a.Spec.TaskType) {
-		a.Spec.TaskType, a.Spec.Labels = headTask(head)
+		a.Spec.TaskType, a.Spec.Labels, err = headTask(head)
 	}
+	return err
 }
 
 // readPEFT reads the tensors of a PEFT directory.

@@ -232,7 +232,10 @@ func openSoft(dir string, config []byte) (AdapterInfo, []safetensors.Tensor, err
 		return AdapterInfo{}, nil, err
 	}
 	if head, _ := headAfter(softPrefix, tensors); len(head) > 0 && isHead(info.Spec.TaskType) {
-		info.Spec.TaskType, info.Spec.Labels = headTask(bare(head))
+		info.Spec.TaskType, info.Spec.Labels, err = headTask(bare(head))
+	}
+	if err != nil {
+		return AdapterInfo{}, nil, fmt.Errorf("%s: %w", adapterWeightsFile, err)
 	}
 	soft, _, err := info.split(tensors)
 	if err == nil && soft.Shape[0] != rows {

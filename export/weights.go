@@ -80,6 +80,9 @@ func readTensors(path string) ([]safetensors.Tensor, error) {
 	defer f.Close()
 	var tensors []safetensors.Tensor
 	for _, t := range f.Tensors() {
+		if t.Size() == 0 {
+			return nil, fmt.Errorf("%s: tensor %q has shape %v, which is of no number", path, t.Name, t.Shape)
+		}
 		data := make([]float32, t.Size())
 		if err := f.Float32(t.Name, data); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)

@@ -92,6 +92,8 @@ func (c Config) check() error {
 		return fmt.Errorf("relative_attention_num_buckets is %d; it must be a multiple of 4", c.Buckets)
 	case !(c.LayerNormEpsilon > 0 && c.LayerNormEpsilon < 1):
 		return fmt.Errorf("layer_norm_epsilon is %v; it must lie between 0 and 1", c.LayerNormEpsilon)
+	case c.start() < 0 || c.start() >= c.VocabSize:
+		return fmt.Errorf("decoder_start_token_id is %d (where it is not set, pad_token_id); it must be a token below vocab_size %d", c.start(), c.VocabSize)
 	case !c.IsEncoderDecoder:
 		return fmt.Errorf("is_encoder_decoder is false; only an encoder with a decoder is built")
 	}
@@ -101,6 +103,14 @@ func (c Config) check() error {
 		}
 	}
 	return nil
+}
+
+// start is the token that a decoder begins with.
+func (c Config) start() int {
+	if c.DecoderStartTokenID != nil {
+		return *c.DecoderStartTokenID
+	}
+	return c.PadTokenID
 }
 
 // feedForward reads feed_forward_proj: an activation, or gated- and one. gated-gelu

@@ -49,6 +49,8 @@ func TestWhatIsNotBuiltIsRefusedByName(t *testing.T) {
 		`"encoder_attention_type":"local"`:    "encoder_attention_type",
 		`"quantization_config":{"bits":4}`:    "quantization_config",
 		`"num_decoder_layers":-1`:             "num_decoder_layers is -1",
+		`"decoder_start_token_id":10`:         "decoder_start_token_id is 10",
+		`"pad_token_id":-1`:                   "decoder_start_token_id is -1 (where it is not set, pad_token_id)",
 		`"tie_word_embeddings":"yes"`:         "tie_word_embeddings",
 	} {
 		if _, err := ParseConfig(with(fields)); err == nil || !strings.Contains(err.Error(), want) {

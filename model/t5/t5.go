@@ -27,12 +27,7 @@ func (m Model) Dimensions() (width, depth, heads int) {
 func (m Model) Causal() bool { return false }
 
 // Start returns the token that the decoder begins with.
-func (m Model) Start() int32 {
-	if m.DecoderStartTokenID != nil {
-		return int32(*m.DecoderStartTokenID)
-	}
-	return int32(m.PadTokenID)
-}
+func (m Model) Start() int32 { return int32(m.start()) }
 
 // Bare reports whether the model's files hold no head.
 func (m Model) Bare() bool { return len(m.Architectures) == 1 && m.Architectures[0] == bare }
