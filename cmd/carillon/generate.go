@@ -86,10 +86,7 @@ func (f generateFlags) run(cmd *cobra.Command, prompts []string) error {
 	if err != nil {
 		return err
 	}
-	if err := f.check(cmd, prompts); err != nil {
-		return err
-	}
-	if err := speaks(adapters); err != nil {
+	if err := f.check(cmd, prompts, adapters); err != nil {
 		return err
 	}
 	requests, err := f.requests(cmd, prompts, adapters)
@@ -99,6 +96,9 @@ func (f generateFlags) run(cmd *cobra.Command, prompts []string) error {
 	stream, err := f.streams(cmd, len(requests))
 	if err != nil {
 		return err
+	}
+	if f.system+f.talk.Template != "" && !slices.ContainsFunc(requests, request.talks) {
+		return usage(cmd, "--system and --chat-template are for conversations, and there is none: want --chat")
 	}
 	be, err := openBackend(cmd, f.backend, 0)
 	if err != nil {
@@ -117,13 +117,13 @@ func (f generateFlags) run(cmd *cobra.Command, prompts []string) error {
 }
 
 // check says what is wrong with the command line.
-func (f generateFlags) check(cmd *cobra.Command, prompts []string) error {
+func (f generateFlags) check(cmd *cobra.Command, prompts []string, adapters []ask.Adapter) error {
 	switch {
 	case len(prompts) == 0 && f.prompts == "":
 		return usage(cmd, "a prompt is missing; - reads it from standard input, --prompts several from a file")
 	case len(prompts) > 0 && f.prompts != "":
 		return usage(cmd, "there are prompts both on the command line and in --prompts %s; want one of the two", f.prompts)
-	case f.base == "" && len(f.adapters) == 0:
+	case f.base == "" && len(adapters) == 0:
 		return usage(cmd, "--base or --adapter is missing: which model?")
 	case f.MaxNew < 1:
 		return usage(cmd, "--max-new-tokens %d: want 1 or more", f.MaxNew)
@@ -131,13 +131,11 @@ func (f generateFlags) check(cmd *cobra.Command, prompts []string) error {
 		return usage(cmd, "--num-beams %d: want 1 or more", f.NumBeams)
 	case slices.Contains(f.Stop, ""):
 		return usage(cmd, "--stop is empty: want some text")
-	case !f.chat && (f.system != "" || f.talk.Template != "") && f.prompts == "":
-		return usage(cmd, "--system and --chat-template are for conversations: want --chat")
 	}
 	if err := f.Check(); err != nil {
 		return usage(cmd, "%v", err)
 	}
-	return nil
+	return speaks(adapters)
 }
 
 // speaks says which of the adapters does not change what a model says.

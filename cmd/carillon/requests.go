@@ -24,6 +24,9 @@ type request struct {
 	asked requestLine
 }
 
+// talks reports whether a request is a conversation.
+func (r request) talks() bool { return r.Messages != nil }
+
 // requestLine is a line of --prompts.
 type requestLine struct {
 	Prompt   *string   `json:"prompt,omitempty"`
