@@ -15,12 +15,12 @@ import (
 // The names are those of the format, written down here as it says them, on any
 // number of cores.
 func TestNamesAreThoseOfTheFormatOnAnyCores(t *testing.T) {
-	for _, n := range []int{0, 1, sliceBytes / 4, 2*sliceBytes/4 + 5} {
+	for _, n := range []int{0, 1, sliceBytes / 4, sliceBytes/4 + 5} {
 		vectors, plain := numbers(n)
 		whole, before := bytes.Join(plain[:], nil), [32]byte{1, 2}
 		state := plainHash(plain)
 		digest := sha256.Sum256(slices.Concat(before[:], whole, state[:]))
-		for _, cores := range []int{1, 2, 5} {
+		for _, cores := range []int{1, 4} {
 			was := runtime.GOMAXPROCS(cores)
 			if got := StateHash(vectors[0], vectors[1], vectors[2]); got != state {
 				t.Errorf("%d elements on %d cores: state %x, want %x", n, cores, got, state)

@@ -98,12 +98,20 @@ func (p Prediction) tooLarge(what string, want, have int64, size func(Part) int6
 	return &TooLarge{What: what, Want: want, Have: have, Largest: most, Bytes: size(most)}
 }
 
+// unchecked says of which memory nothing is known.
+func (p Prediction) unchecked(m Machine) string {
+	if p.Apart && m.Device == 0 {
+		return "; how much the device has is not known, and not checked"
+	}
+	return ""
+}
+
 // fits shows what the job is predicted to take, and refuses what cannot fit.
 func (r *run) fits(ctx context.Context) error {
-	p := r.plan().Predict()
-	err := r.plan().Check(ThisMachine(ctx, r.Kind))
+	p, m := r.plan().Predict(), ThisMachine(ctx, r.Kind)
+	err := r.plan().Check(m)
 	if err == nil {
-		r.View.Note(p.String())
+		r.View.Note(p.String() + p.unchecked(m))
 		return nil
 	}
 	r.View.Note(p.Table())
@@ -126,5 +134,7 @@ func Foresee(ctx context.Context, cfg Config) (Prediction, error) {
 	if err != nil {
 		return Prediction{}, err
 	}
-	return r.plan().Predict(), r.plan().Check(ThisMachine(ctx, r.Kind))
+	p, m := r.plan().Predict(), ThisMachine(ctx, r.Kind)
+	r.View.Note(p.String() + p.unchecked(m))
+	return p, r.plan().Check(m)
 }

@@ -43,7 +43,8 @@ func (n Need) Device() (sum int64) {
 // What a program takes before it holds a model, measured (docs/memory.md).
 const (
 	nodeBytes        = 270 << 20 // a node with XLA open, half of it XLA's code
-	operationBytes   = 40 << 10  // of a graph, compiled
+	goBytes          = 60 << 20  // the same without XLA
+	operationBytes   = 40 << 10  // of a graph, compiled by XLA
 	coordinatorBytes = 60 << 20
 )
 
@@ -57,16 +58,31 @@ func (j Plan) need(nodes int) Need {
 	lanes := (s.Lanes + nodes - 1) / nodes
 	const smaller = "method lora, or a smaller base_model"
 	n := Need{
-		{Name: "program", Host: nodeBytes + operationBytes*int64(m.Operations)*int64(max(1, len(s.Buckets)))},
+		{Name: "program", Host: j.program()},
 		{Name: "base weights that stay as they are", Device: m.Frozen, Cure: "a smaller base_model"},
 		{Name: "trained weights", Host: flat, Device: flat, Cure: smaller},
 		{Name: "the optimizer's moments", Host: 2 * flat, Cure: smaller},
 		{Name: "gradients of " + count(lanes, "lane"), Host: int64(lanes) * flat, Device: flat, Cure: "fewer lanes with a larger micro_batch_size, or method lora"},
 		{Name: "sums", Host: j.sums(flat, nodes), Cure: smaller},
 		{Name: "copies for checkpoints", Host: j.copies() * 3 * flat, Cure: smaller},
-		{Name: fmt.Sprintf("activations of %d x %d tokens", s.MicroBatchSize, s.SequenceLen), Device: int64(unused * float64(m.Activations)), Cure: j.lessActivations()},
+		{Name: fmt.Sprintf("activations of %d x %d tokens", s.MicroBatchSize, s.SequenceLen), Device: j.activations(), Cure: j.lessActivations()},
 	}
 	return append(n, Part{Name: "garbage, at most", Host: int64(lag * node.GarbagePercent / 100 * float64(n.Host()-n[0].Host))})
+}
+
+// program is what a node takes that has no model yet.
+func (j Plan) program() int64 {
+	if j.Kind == backend.Go {
+		return goBytes
+	}
+	return nodeBytes + operationBytes*int64(j.Base.Memory.Operations)*int64(max(1, len(j.Spec.Buckets)))
+}
+
+func (j Plan) activations() int64 {
+	if j.Kind == backend.Go {
+		return j.Base.Memory.OneByOne
+	}
+	return int64(unused * float64(j.Base.Memory.Activations))
 }
 
 // sums is what a node holds of the sum of a step: integers, what they are as numbers,

@@ -82,6 +82,14 @@ func TestADeviceHasMemoryOfItsOwn(t *testing.T) {
 	if cpu-cuda != device || device/mb != 944 || lost/mb != 314 {
 		t.Errorf("%d MB of the machine's on the CPU, %d beside a device and %d (lost: %d) of the device's; want 944 (314)", cpu/mb, cuda/mb, device/mb, lost/mb)
 	}
+	j.Kind = backend.Go
+	j.Base.Memory.OneByOne = 300 * mb
+	if program, _ := part(t, j.Predict().Node, "program"); program != 60 {
+		t.Errorf("a program of %d MB without XLA, want 60", program)
+	}
+	if _, held := part(t, j.Predict().Node, "activations"); held != 300 {
+		t.Errorf("activations of %d MB on the Go backend, want 300", held)
+	}
 	if none, _ := onCPU.Device(); none != 0 {
 		t.Errorf("%d bytes of a device's memory on the CPU", none)
 	}

@@ -17,8 +17,9 @@ type liveness struct {
 	given map[*Node]bool // outputs, which are not counted
 }
 
-// newLiveness prepares the nodes of a graph, in the order of their making.
-func newLiveness(all, outputs []*Node) *liveness {
+// newLiveness prepares the nodes of a graph, in the order of their making. Without
+// fusing, whatever is computed lies in memory.
+func newLiveness(all, outputs []*Node, fusing bool) *liveness {
 	l := &liveness{at: map[*Node]int{}, given: map[*Node]bool{}}
 	needed := map[*Node]bool{}
 	var need func(n *Node)
@@ -40,18 +41,18 @@ func newLiveness(all, outputs []*Node) *liveness {
 			l.nodes = append(l.nodes, n)
 		}
 	}
-	l.keep()
+	l.keep(fusing)
 	l.follow()
 	return l
 }
 
 // keep finds what lies in memory.
-func (l *liveness) keep() {
+func (l *liveness) keep(fusing bool) {
 	readers, summed := make([]int, len(l.nodes)), make([]bool, len(l.nodes))
 	l.kept = make([]bool, len(l.nodes))
 	for i, n := range l.nodes {
 		k := fateOf(n)
-		l.kept[i] = l.kept[i] || k == stored || k == summing || l.given[n]
+		l.kept[i] = l.kept[i] || k == stored || k == summing || l.given[n] || k == fused && !fusing
 		if k == alias {
 			continue
 		}

@@ -12,6 +12,7 @@ import (
 type Memory struct {
 	Frozen      int64 // base parameters that are not trained
 	Activations int64 // the most that is there at once of what is computed on the way
+	OneByOne    int64 // the same of the Go backend, which computes one operation after the other
 	Operations  int   // of the gradient's graph
 }
 
@@ -33,7 +34,8 @@ func (s *Session) memory(spec job.Spec, decls []nn.Decl) (m Memory, err error) {
 	err = try(func() error {
 		outputs := s.build(g, key, &program{})
 		m.Operations = len(g.Nodes())
-		m.Activations = newLiveness(g.Nodes(), outputs).peak()
+		m.Activations = newLiveness(g.Nodes(), outputs, true).peak()
+		m.OneByOne = newLiveness(g.Nodes(), outputs, false).peak()
 		return nil
 	})
 	return m, err

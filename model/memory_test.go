@@ -18,27 +18,29 @@ func TestWhatLiesInMemoryTogether(t *testing.T) {
 	for name, tt := range map[string]struct {
 		build func(x, w *Node) []*Node
 		want  int64
+		one   int64 // one operation after the other
 	}{
-		"the result is not counted":        {func(x, w *Node) []*Node { return []*Node{Dot(x, w).MatMul()} }, 0},
-		"a factor is":                      {func(x, w *Node) []*Node { return []*Node{Dot(Exp(x), w).MatMul()} }, row},
-		"between products":                 {func(x, w *Node) []*Node { return []*Node{Dot(Dot(x, w).MatMul(), w).MatMul()} }, row},
-		"what a factor is of, and it":      {func(x, w *Node) []*Node { return []*Node{Dot(Exp(Dot(x, w).MatMul()), w).MatMul()} }, 2 * row},
-		"two in turn":                      {func(x, w *Node) []*Node { return []*Node{Dot(Dot(Dot(x, w).MatMul(), w).MatMul(), w).MatMul()} }, 2 * row},
-		"one by one":                       {func(x, w *Node) []*Node { return []*Node{Exp(Neg(Add(x, x)))} }, 0},
-		"another shape is the same memory": {func(x, w *Node) []*Node { return []*Node{Exp(Reshape(Dot(x, w).MatMul(), row))} }, row},
+		"the result is not counted":        {func(x, w *Node) []*Node { return []*Node{Dot(x, w).MatMul()} }, 0, 0},
+		"a factor is":                      {func(x, w *Node) []*Node { return []*Node{Dot(Exp(x), w).MatMul()} }, row, row},
+		"between products":                 {func(x, w *Node) []*Node { return []*Node{Dot(Dot(x, w).MatMul(), w).MatMul()} }, row, row},
+		"what a factor is of, and it":      {func(x, w *Node) []*Node { return []*Node{Dot(Exp(Dot(x, w).MatMul()), w).MatMul()} }, 2 * row, 2 * row},
+		"two in turn":                      {func(x, w *Node) []*Node { return []*Node{Dot(Dot(Dot(x, w).MatMul(), w).MatMul(), w).MatMul()} }, 2 * row, 2 * row},
+		"one by one":                       {func(x, w *Node) []*Node { return []*Node{Exp(Neg(Add(x, x)))} }, 0, 2 * row},
+		"another shape is the same memory": {func(x, w *Node) []*Node { return []*Node{Exp(Reshape(Dot(x, w).MatMul(), row))} }, row, row},
 		"read again later": {func(x, w *Node) []*Node {
 			y := Dot(x, w).MatMul()
 			return []*Node{Add(Dot(Dot(Dot(y, w).MatMul(), w).MatMul(), w).MatMul(), y)}
-		}, 3 * row},
-		"nobody asks for it": {func(x, w *Node) []*Node { Dot(Exp(x), w).MatMul(); return []*Node{Neg(x)} }, 0},
+		}, 3 * row, 3 * row},
+		"nobody asks for it": {func(x, w *Node) []*Node { Dot(Exp(x), w).MatMul(); return []*Node{Neg(x)} }, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewGraph(backendtest.Go(t).Compute(), "by_hand")
 			defer g.Finalize()
 			x, w := Parameter(g, "x", shapes.Make(dtypes.Float32, 4, 8)), Parameter(g, "w", shapes.Make(dtypes.Float32, 8, 8))
 			outputs := tt.build(x, w)
-			if got := newLiveness(g.Nodes(), outputs).peak(); got != tt.want*byte4 {
-				t.Errorf("%d bytes, want %d", got, tt.want*byte4)
+			fused, one := newLiveness(g.Nodes(), outputs, true).peak(), newLiveness(g.Nodes(), outputs, false).peak()
+			if fused != tt.want*byte4 || one != tt.one*byte4 {
+				t.Errorf("%d bytes, and %d one by one; want %d and %d", fused, one, tt.want*byte4, tt.one*byte4)
 			}
 		})
 	}
@@ -55,7 +57,7 @@ func TestMemoryFollowsTheRecipe(t *testing.T) {
 			full := memoryOf(t, dir, func(s *job.Spec) { s.Method, s.LoRA = "full", nil })
 			long := memoryOf(t, dir, func(s *job.Spec) { s.SequenceLen = 1 << 20 })
 			switch {
-			case base.Activations == 0 || base.Frozen == 0 || base.Operations == 0:
+			case base.Activations == 0 || base.OneByOne < base.Activations || base.Frozen == 0 || base.Operations == 0:
 				t.Errorf("%+v: something is nothing", base)
 			case rows.Activations < 19*base.Activations/10 || rows.Frozen != base.Frozen:
 				t.Errorf("twice the rows: %+v after %+v", rows, base)
