@@ -47,9 +47,9 @@ lets a fresh node in after step 12.
 Ctrl-C saves a checkpoint and leaves; --resume goes on from the newest one, on any
 number of nodes. A second Ctrl-C leaves at once.
 
-Method feature runs in this process, without nodes and coordinators: it reads each
-example once with the base model, keeps what came of it in the folder features of the
-store, and fits a classifier. A second run reads nothing again.`,
+Method feature has no coordinators: its nodes read each example once with the base
+model and keep what came of it in the folder features of the store, and this process
+fits what is on top. A second run reads nothing again.`,
 		Args: arguments(1, 1, "the recipe, a YAML file"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runTrain(cmd, args[0], f) },
 	}
