@@ -66,7 +66,7 @@ func (run beamRun) check(t *testing.T, s *Session) {
 			told = append(told, token)
 		}
 	}
-	got, err := s.Write([][]int32{run.Input[:2], run.Input, {5}}, w)
+	got, err := s.Write([][]int32{run.Input[:2], run.Input}, w)
 	if err != nil {
 		t.Fatal(err)
 	}
