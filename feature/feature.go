@@ -1,29 +1,35 @@
-// Package feature tunes without touching the model: each text is read once, and a
-// classifier is fitted to what the model made of it.
+// Package feature tunes without touching the model: each text is read once, and what
+// is fitted stands on top of what the model made of it.
 //
 // # How
 //
 // The base model makes one vector of each example of a shard, training part first,
-// then what is held out. The vectors are kept in a file that is named by what they
-// follow from: base hash, shard hash, pooling and backend. So a second run, with
-// another classifier, seed or strength of the penalty, reads no text again. The
-// classifier is a logistic regression or a network with one hidden layer; both are
-// fitted to convergence with all examples in each step, and how strongly large
-// weights are punished is chosen by cross-validation on the training part alone.
+// then what is held out; of text that a decoder goes on with, one of each token that is
+// learnt. The vectors are kept in a file that is named by what they follow from: base
+// hash, shard hash, pooling and backend. So a second run, with another classifier, seed
+// or strength of the penalty, reads no text again and loads no model.
 //
-// The same shard, base, backend and seed give the same bits: what stands in a batch
-// follows from the shard, and no sum depends on timing.
+// To classes a logistic regression or a network with one hidden layer is fitted, to
+// numbers a ridge regression: to convergence with all examples in each step, and how
+// strongly large weights are punished is chosen by cross-validation on the training
+// part alone. To text a new output layer is fitted in large batches, from the base's
+// own, until what is held out gets no better.
+//
+// The same shard, base, backend and seed give the same bits, on any number of nodes:
+// what stands in a batch follows from the shard, and no sum depends on timing.
 //
 // # Failure
 //
 // Vectors are written in blocks, each with its hash. What was written when a
 // process died is used by the next one; a block that is not what its hash says is
-// computed again. Data that has no classes is refused.
+// computed again. Of nodes that read together one that dies leaves its blocks to this
+// process. What does not fit into memory, and tasks for which nothing is built, are
+// refused.
 //
 // # Who decides
 //
-// The recipe's section feature says what stands for a text and what is fitted.
-// Everything here runs in one process.
+// The recipe's section feature says what stands for a text and what is fitted, its
+// nodes how many processes read. Who starts them is the caller's matter.
 package feature
 
 import (
