@@ -58,6 +58,9 @@ func TestOnlyTheSameLossIsCompared(t *testing.T) {
 	if err := sameLoss("full", said{Loss: 2.1}, said{Loss: 2}); err == nil {
 		t.Error("2.1 and 2 are taken for the same")
 	}
+	if err := sameLoss("prompt", said{Trained: 3}, said{Trained: 4}); err == nil {
+		t.Error("3 trained numbers and 4 are taken for the same")
+	}
 	if err := sameLoss("prompt", said{Loss: 2.1}, said{Loss: 2}); err != nil {
 		t.Errorf("prompts begin elsewhere: %v", err)
 	}

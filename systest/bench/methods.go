@@ -145,8 +145,11 @@ func measurePair(ctx context.Context, s shape, method, dir string, turns int) (m
 }
 
 // sameLoss refuses to compare the speed of what computes something else. Methods that
-// begin with random numbers of their own begin elsewhere.
+// begin with random numbers of their own begin elsewhere, with as many.
 func sameLoss(method string, ours, theirs said) error {
+	if ours.Trained != theirs.Trained {
+		return fmt.Errorf("we train %d numbers, PyTorch %d", ours.Trained, theirs.Trained)
+	}
 	off := math.Abs(ours.Loss-theirs.Loss) / theirs.Loss
 	switch method {
 	case "full", "lora", "ia3", "feature":
