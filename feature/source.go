@@ -50,8 +50,9 @@ type Source struct {
 func Open(ctx context.Context, be *backend.Backend, spec job.Spec, progress corpus.Progress) (*Source, error) {
 	var facts model.Facts
 	var g errgroup.Group
+	base, options := spec.BaseModel, optionsOf(spec) // Read resolves the spec meanwhile
 	g.Go(func() (err error) {
-		facts, err = model.InspectBase(ctx, spec.BaseModel, optionsOf(spec))
+		facts, err = model.InspectBase(ctx, base, options)
 		return err
 	})
 	reading, spec, err := ask.Read(ctx, spec, progress)

@@ -35,7 +35,7 @@ func spread(t *testing.T, be *backend.Backend, spec job.Spec, run func(ctx conte
 
 func TestNodesReadTogether(t *testing.T) {
 	be := openGo(t)
-	many := func() job.Spec { return recipeOf(t, be, t.TempDir(), 3*textsInBlock, "") }
+	many := func() job.Spec { return recipeOf(t, be, t.TempDir(), textsInBlock+40, "") }
 	alone, aloneWeights, _ := spread(t, be, many(), func(context.Context, Part) error { return errors.New("died") })
 	vectors, weights, lost := spread(t, be, many(), func(ctx context.Context, p Part) error {
 		return p.do(ctx, backend.Options{Name: backend.Go})
