@@ -94,7 +94,7 @@ func (s *Session) checkWriting(prompts [][]int32, w Writing) error {
 	if err := w.Check(); err != nil {
 		return err
 	}
-	if !s.task.decodes && !s.model.arch.Causal() {
+	if s.task.outputs > 0 || !s.task.decodes && !s.model.arch.Causal() {
 		return fmt.Errorf("the model's task is %v: it does not go on with a text", s.task)
 	}
 	if w.NumBeams > 1 && s.model.config.Vocab < 2 {

@@ -58,7 +58,7 @@ func TestDrillThatDoesNotFireIsAnError(t *testing.T) {
 // A job that this machine cannot hold is refused with the parts of what it needs.
 func TestTooLargeAJobIsRefused(t *testing.T) {
 	r := start(t, spec(t, "micro_batch_size=50000000"), 3, "")
-	r.refused(t, "GB", "base model", "trainables", "fewer nodes")
+	r.refused(t, "GB", "activations of 50000000 x 32 tokens", "a smaller micro_batch_size", "--force")
 	if logs(r.Spec.OutputDir) != "" {
 		t.Error("processes were started")
 	}
