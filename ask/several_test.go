@@ -122,29 +122,22 @@ func TestAnAdapterOfAnotherBaseIsRefused(t *testing.T) {
 // time, and not the same as each other.
 func TestAdaptersTakeTurns(t *testing.T) {
 	_, base, adapters := several(t)
-	for _, name := range []string{backend.Go, backend.CPU} {
-		t.Run(name, func(t *testing.T) {
-			be, err := backend.Open(t.Context(), backend.Options{Name: name})
+	backendtest.Each(t, func(t *testing.T, be *backend.Backend) {
+		s := openSeveral(t, be, base, adapters[:2], job.Spec{})
+		var heard [4]string
+		for i := range heard {
+			a, err := s.Get(adapters[i%2].Name)
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(be.Close)
-			s := openSeveral(t, be, base, adapters[:2], job.Spec{})
-			var heard [4]string
-			for i := range heard {
-				a, err := s.Get(adapters[i%2].Name)
-				if err != nil {
-					t.Fatal(err)
-				}
-				texts, err := a.Complete(t.Context(), []string{"the bell"}, 4)
-				if err != nil {
-					t.Fatal(err)
-				}
-				heard[i] = texts[0]
+			texts, err := a.Complete(t.Context(), []string{"the bell"}, 4)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if heard[0] != heard[2] || heard[1] != heard[3] || heard[0] == heard[1] {
-				t.Errorf("two adapters by turns: %q", heard)
-			}
-		})
-	}
+			heard[i] = texts[0]
+		}
+		if heard[0] != heard[2] || heard[1] != heard[3] || heard[0] == heard[1] {
+			t.Errorf("two adapters by turns: %q", heard)
+		}
+	})
 }
