@@ -12,6 +12,7 @@ import (
 	"carillon/ask"
 	"carillon/ask/asktest"
 	"carillon/backend"
+	"carillon/backend/backendtest"
 	"carillon/export"
 	"carillon/job"
 	"carillon/model"
