@@ -224,6 +224,9 @@ func (c *comparison) specOf(method string) (job.Spec, error) {
 // once trains once, and adds what came of it to the row.
 func (c *comparison) once(ctx context.Context, spec job.Spec, run int, row *guide.Row) error {
 	spec.OutputDir = filepath.Join(c.out, fmt.Sprintf("%s-%d", spec.Method, spec.Seed))
+	if spec.EvalSteps == 0 {
+		spec.EvalExamples = 1 // judge asks what is held out, all of it
+	}
 	if err := os.RemoveAll(spec.OutputDir); err != nil {
 		return err
 	}
