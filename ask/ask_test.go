@@ -12,26 +12,16 @@ import (
 	"carillon/ask"
 	"carillon/ask/asktest"
 	"carillon/backend"
+	"carillon/backend/backendtest"
 	"carillon/export"
 	"carillon/job"
 	"carillon/shard"
 )
 
-// openGo opens the backend that needs nothing.
-func openGo(t *testing.T) *backend.Backend {
-	t.Helper()
-	be, err := backend.Open(t.Context(), backend.Options{Name: backend.Go})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(be.Close)
-	return be
-}
-
 // tiny makes a base model and an adapter of it.
 func tiny(t *testing.T) (be *backend.Backend, base, adapter string) {
 	t.Helper()
-	be, dir := openGo(t), t.TempDir()
+	be, dir := backendtest.Go(t), t.TempDir()
 	base, adapter = filepath.Join(dir, "base"), filepath.Join(dir, "adapter")
 	if err := errors.Join(asktest.Base(be, base), asktest.Adapter(be, base, adapter)); err != nil {
 		t.Fatal(err)

@@ -5,23 +5,13 @@ import (
 	"testing"
 
 	"carillon/ask/asktest"
-	"carillon/backend"
+	"carillon/backend/backendtest"
 	"carillon/job"
 )
 
-func openGo(t *testing.T) *backend.Backend {
-	t.Helper()
-	be, err := backend.Open(t.Context(), backend.Options{Name: backend.Go})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(be.Close)
-	return be
-}
-
 // A prompt's own end ends its answer, and no other's.
 func TestAPromptsOwnEndEndsItsAnswer(t *testing.T) {
-	be, dir := openGo(t), filepath.Join(t.TempDir(), "base")
+	be, dir := backendtest.Go(t), filepath.Join(t.TempDir(), "base")
 	if err := asktest.Base(be, dir); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"carillon/ask/asktest"
+	"carillon/backend/backendtest"
 	"carillon/job"
 	"carillon/model"
 )
@@ -18,7 +19,7 @@ const t5 = `{"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]
 // A model with a decoder answers what its encoder reads, with beams and without:
 // what the session draws, cut at the stops.
 func TestADecoderAnswers(t *testing.T) {
-	be, dir := openGo(t), filepath.Join(t.TempDir(), "base")
+	be, dir := backendtest.Go(t), filepath.Join(t.TempDir(), "base")
 	if err := asktest.Make(be, dir, t5, asktest.Vocab); err != nil {
 		t.Fatal(err)
 	}

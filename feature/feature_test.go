@@ -15,20 +15,11 @@ import (
 	"carillon/ask"
 	"carillon/ask/asktest"
 	"carillon/backend"
+	"carillon/backend/backendtest"
 	"carillon/job"
 	"carillon/model"
 	"carillon/shard"
 )
-
-func openGo(t *testing.T) *backend.Backend {
-	t.Helper()
-	be, err := backend.Open(t.Context(), backend.Options{Name: backend.Go})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(be.Close)
-	return be
-}
 
 // recipe is a job on texts of three kinds, 60 to train on and 12 held out, of a
 // tiny model in dir/base.
@@ -85,7 +76,7 @@ func train(t *testing.T, be *backend.Backend, spec job.Spec) (Result, int) {
 }
 
 func TestASecondRunReadsNothing(t *testing.T) {
-	be := openGo(t)
+	be := backendtest.Go(t)
 	spec := recipe(t, be, t.TempDir(), "")
 	first, calls := train(t, be, spec)
 	if calls == 0 || first.Encoded != 72 || first.Accuracy < 0.9 {
@@ -111,7 +102,7 @@ func TestASecondRunReadsNothing(t *testing.T) {
 }
 
 func TestTheSameBits(t *testing.T) {
-	be := openGo(t)
+	be := backendtest.Go(t)
 	for _, section := range []string{"", "feature: {classifier: mlp, hidden_size: 5}"} {
 		var files [][]byte
 		for range 2 {
@@ -126,7 +117,7 @@ func TestTheSameBits(t *testing.T) {
 
 // What was saved says what was reported, and of the same vectors.
 func TestAClassifierIsReadBack(t *testing.T) {
-	be := openGo(t)
+	be := backendtest.Go(t)
 	for _, section := range []string{"feature: {pooling: cls}", "feature: {classifier: mlp, hidden_size: 8}"} {
 		spec := recipe(t, be, t.TempDir(), section)
 		r, _ := train(t, be, spec)
@@ -147,7 +138,7 @@ func TestAClassifierIsReadBack(t *testing.T) {
 
 // What is held out alone is read where the rest is not needed.
 func TestAnotherRecipesDataIsReadWhereItIsNeeded(t *testing.T) {
-	be := openGo(t)
+	be := backendtest.Go(t)
 	spec := recipe(t, be, t.TempDir(), "")
 	r, _ := train(t, be, spec)
 	spec.Store = filepath.Join(t.TempDir(), "elsewhere")
@@ -157,7 +148,7 @@ func TestAnotherRecipesDataIsReadWhereItIsNeeded(t *testing.T) {
 }
 
 func TestItIsRefused(t *testing.T) {
-	be := openGo(t)
+	be := backendtest.Go(t)
 	dir := t.TempDir()
 	spec := recipe(t, be, dir, "")
 	if err := suits(job.Spec{TaskType: job.Seq2SeqLM, Feature: &job.Feature{}}); err == nil || !strings.Contains(err.Error(), "task_type seq2seq_lm; want seq_cls, regression or causal_lm, or method lora") {
@@ -187,7 +178,7 @@ func TestItIsRefused(t *testing.T) {
 
 // Two texts of a pair are two parts, and the longest texts stand in the first batch.
 func TestBatches(t *testing.T) {
-	be := openGo(t)
+	be := backendtest.Go(t)
 	s, err := Open(t.Context(), be, recipe(t, be, t.TempDir(), ""), nil)
 	if err != nil {
 		t.Fatal(err)

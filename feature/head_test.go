@@ -13,6 +13,7 @@ import (
 
 	"carillon/ask"
 	"carillon/backend"
+	"carillon/backend/backendtest"
 	"carillon/job"
 	"carillon/shard"
 )
@@ -39,7 +40,7 @@ func texts(t *testing.T, be *backend.Backend, pairs int) job.Spec {
 // An output layer is trained on states that are read once, and says what was reported
 // where it is asked as any adapter is.
 func TestAnOutputLayerIsTrainedAndAsked(t *testing.T) {
-	be := openGo(t)
+	be := backendtest.Go(t)
 	spec := texts(t, be, 60)
 	r, err := Train(t.Context(), be, spec, nil)
 	if err != nil {
@@ -89,7 +90,7 @@ func asked(t *testing.T, be *backend.Backend, spec job.Spec, adapter string) flo
 }
 
 func TestNodesReadTextsTogether(t *testing.T) {
-	be := openGo(t)
+	be := backendtest.Go(t)
 	read := func(run func(ctx context.Context, p Part) error) []byte {
 		s, err := Open(t.Context(), be, texts(t, be, 60), nil)
 		if err != nil {
@@ -113,7 +114,7 @@ func TestNodesReadTextsTogether(t *testing.T) {
 
 // A text that the end of a block cuts is read for both, and rows are found again.
 func TestRowsAreThoseOfTheTokensThatAreLearnt(t *testing.T) {
-	be := openGo(t)
+	be := backendtest.Go(t)
 	s, err := Open(t.Context(), be, texts(t, be, 20), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +139,7 @@ func TestRowsAreThoseOfTheTokensThatAreLearnt(t *testing.T) {
 }
 
 func TestWhatDoesNotFitIsRefused(t *testing.T) {
-	be := openGo(t)
+	be := backendtest.Go(t)
 	s, err := Open(t.Context(), be, texts(t, be, 20), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"carillon/backend/backendtest"
 	"carillon/job"
 )
 
@@ -27,7 +28,7 @@ func numbers(t *testing.T, dir string, spec job.Spec) job.Spec {
 }
 
 func TestARidgeRegressionIsFittedAndReadBack(t *testing.T) {
-	be := openGo(t)
+	be := backendtest.Go(t)
 	dir := t.TempDir()
 	spec := numbers(t, dir, recipe(t, be, dir, ""))
 	r, calls := train(t, be, spec)

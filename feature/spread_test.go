@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"carillon/backend"
+	"carillon/backend/backendtest"
 	"carillon/job"
 )
 
@@ -34,7 +35,7 @@ func spread(t *testing.T, be *backend.Backend, spec job.Spec, run func(ctx conte
 }
 
 func TestNodesReadTogether(t *testing.T) {
-	be := openGo(t)
+	be := backendtest.Go(t)
 	many := func() job.Spec { return recipeOf(t, be, t.TempDir(), textsInBlock+40, "") }
 	alone, aloneWeights, _ := spread(t, be, many(), func(context.Context, Part) error { return errors.New("died") })
 	vectors, weights, lost := spread(t, be, many(), func(ctx context.Context, p Part) error {
@@ -46,7 +47,7 @@ func TestNodesReadTogether(t *testing.T) {
 }
 
 func TestANodeThatDiesIsNamed(t *testing.T) {
-	be := openGo(t)
+	be := backendtest.Go(t)
 	_, _, lost := spread(t, be, recipe(t, be, t.TempDir(), ""), func(context.Context, Part) error { return errors.New("killed") })
 	if err := errors.Join(lost...); len(lost) != 2 || !strings.Contains(err.Error(), "node 1, which reads examples: killed") {
 		t.Errorf("lost: %v", err)

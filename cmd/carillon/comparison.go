@@ -187,7 +187,7 @@ func (c *comparison) technique(ctx context.Context, method string) (guide.Row, e
 	row.Trainable, row.Share = facts.TrainableSize, float64(facts.TrainableSize)/float64(facts.Parameters)
 	for i := range c.seeds {
 		spec.Seed = c.spec.Seed + uint64(i)
-		if err := c.once(ctx, spec, i, &row); err != nil {
+		if err := c.once(ctx, spec, &row); err != nil {
 			return row, err
 		}
 	}
@@ -222,7 +222,7 @@ func (c *comparison) specOf(method string) (job.Spec, error) {
 }
 
 // once trains once, and adds what came of it to the row.
-func (c *comparison) once(ctx context.Context, spec job.Spec, run int, row *guide.Row) error {
+func (c *comparison) once(ctx context.Context, spec job.Spec, row *guide.Row) error {
 	spec.OutputDir = filepath.Join(c.out, fmt.Sprintf("%s-%d", spec.Method, spec.Seed))
 	if spec.EvalSteps == 0 {
 		spec.EvalExamples = 1 // judge asks what is held out, all of it
