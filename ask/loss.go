@@ -123,13 +123,9 @@ func (a *Asker) examplesIn(b *shard.Batch) (n int64) {
 
 // lossOf runs one batch: its loss, and a classifier's right answers.
 func (a *Asker) lossOf(in model.Input) (sum float32, right int64, err error) {
-	if a.session().Task() != job.SeqCls {
-		sum, err = a.session().Loss(in)
+	sum, outputs, err := a.session().Evaluate(in)
+	if err != nil || a.session().Task() != job.SeqCls {
 		return sum, 0, err
-	}
-	sum, outputs, err := a.session().Outputs(in)
-	if err != nil {
-		return 0, 0, err
 	}
 	classes := len(outputs) / in.Rows
 	for r, class := range in.Targets {

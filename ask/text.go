@@ -27,7 +27,7 @@ func (a *Asker) Text(ctx context.Context, text string, length int) (float64, err
 			return 0, err
 		}
 		row := tokens[from:min(from+length, len(tokens))]
-		loss, err := session.Loss(rowOf(row, length))
+		loss, _, err := session.Evaluate(rowOf(row, length))
 		if err != nil {
 			return 0, fmt.Errorf("loss on a text: %w", err)
 		}

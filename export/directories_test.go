@@ -80,7 +80,7 @@ func adapted(t *testing.T, base string, spec job.Spec, tensors []safetensors.Ten
 
 func outputs(s *model.Session, in model.Input) ([]float32, error) {
 	if s.Task() == job.SeqCls {
-		_, got, err := s.Outputs(in)
+		_, got, err := s.Evaluate(in)
 		return got, err
 	}
 	return s.Logits(in)

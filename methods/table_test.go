@@ -142,7 +142,7 @@ func (r row) outputs(t *testing.T, s *model.Session) (got []float32) {
 	case r.compiles():
 		return losses(t, s, r.in)
 	case s.Task() == job.SeqCls:
-		_, got, err = s.Outputs(r.in)
+		_, got, err = s.Evaluate(r.in)
 	default:
 		got, err = s.Logits(r.in)
 	}

@@ -118,7 +118,7 @@ func checkOutputs(t *testing.T, s *Session, in Input, want fixture) {
 	var err error
 	ref := want.floats("logits")
 	if s.task.outputs > 0 {
-		_, got, err = s.Outputs(in)
+		_, got, err = s.Evaluate(in)
 	} else {
 		got, err = s.Logits(in)
 	}

@@ -31,11 +31,11 @@ func TestALlamaClassifiesByTheLastToken(t *testing.T) {
 	defer s.Close()
 	right, left := openFixture(t, "qwen2/base").batch(), openFixture(t, "qwen2/base-left").batch()
 	right.Targets, left.Targets = []int32{1, 0, 2}, []int32{1, 0, 2}
-	_, a, err := s.Outputs(right)
+	_, a, err := s.Evaluate(right)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, b, err := s.Outputs(left)
+	_, b, err := s.Evaluate(left)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestALlamaClassifiesByTheLastToken(t *testing.T) {
 	last[right.Len-1] = (last[right.Len-1] + 1) % 256 // the first row is full, the others end in padding
 	last[2*right.Len-1]++
 	right.Tokens = last
-	_, c, err := s.Outputs(right)
+	_, c, err := s.Evaluate(right)
 	if err != nil || slices.Equal(a[:3], c[:3]) || !slices.Equal(a[3:], c[3:]) {
 		t.Errorf("outputs %v (%v) with another last token in the first row and other padding in the second, before %v", c, err, a)
 	}

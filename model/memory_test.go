@@ -48,7 +48,7 @@ func TestWhatLiesInMemoryTogether(t *testing.T) {
 
 // What a recipe asks for enters by the graph that it makes.
 func TestMemoryFollowsTheRecipe(t *testing.T) {
-	for _, dir := range []string{"gpt2", "llama", "t5", "bert-cls"} {
+	for _, dir := range []string{"gpt2", "llama", "t5", "bert-mlm"} {
 		t.Run(dir, func(t *testing.T) {
 			base := memoryOf(t, dir, nil)
 			rows := memoryOf(t, dir, func(s *job.Spec) { s.MicroBatchSize *= 2 })

@@ -16,7 +16,8 @@ import (
 type kind uint8
 
 const (
-	gradients   kind = iota // the loss, the gradient of each pack, and a classifier's outputs [B, n]
+	gradients   kind = iota // the loss, and the gradient of each pack
+	lossAlone               // the loss, and a classifier's outputs [B, n]
 	nextLogits              // [B, V]: the logits at one position of each row (a decoder's, where there is one)
 	allLogits               // [B, T, V]
 	firstLogits             // as nextLogits, and what steps keep
@@ -96,14 +97,17 @@ func (s *Session) build(g *Graph, key programKey, p *program) []*Node {
 		if s.task.again {
 			params = params.Again()
 		}
-		loss, outputs := s.task.loss(arch, params, in)
-		all := append([]*Node{loss}, s.gradientNodes(params, loss, trained)...)
-		if outputs != nil {
-			all = append(all, outputs)
-		}
-		return all
+		loss, _ := s.task.loss(arch, params, in)
+		return append([]*Node{loss}, s.gradientNodes(params, loss, trained)...)
 	}
 	params, kept := s.task.params(g, s.method, source, nil), &nn.Kept{}
+	if key.kind == lossAlone {
+		loss, outputs := s.task.loss(arch, params, in)
+		if outputs == nil {
+			return []*Node{loss}
+		}
+		return []*Node{loss, outputs}
+	}
 	if key.kind == firstLogits {
 		params.Keep(kept)
 	}

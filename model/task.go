@@ -146,7 +146,7 @@ func (t task) String() string {
 // hidden runs the model up to its head.
 func (t task) hidden(arch architecture, p nn.Params, in inputs) (*Node, nn.Sequence) {
 	s := nn.Sequence{X: arch.Embed(p, in.tokens), Positions: in.positions, Mask: in.mask, Packed: t.packed, Encoder: t.decodes}
-	if t.outputs == 0 {
+	if s.Classify = t.outputs > 0; !s.Classify {
 		s.Labels = in.labels
 	}
 	if t.noise > 0 {

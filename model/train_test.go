@@ -8,6 +8,7 @@ import (
 	"carillon/backend"
 	"carillon/backend/backendtest"
 	"carillon/job"
+	"carillon/methods"
 	"carillon/optim"
 )
 
@@ -166,4 +167,20 @@ func TestNoiseIsForGradientsAlone(t *testing.T) {
 	if asked != want || first == want || first == second || first != again {
 		t.Errorf("without noise %v; asked with noise %v, trained with it %v, then %v, then %v", want, asked, first, second, again)
 	}
+}
+
+// A language model's loss by the forward pass alone is that of the gradient's program.
+func TestEvaluateGivesTheLoss(t *testing.T) {
+	backendtest.Each(t, func(t *testing.T, be *backend.Backend) {
+		s := startSession(t, openModel(t, be, "gpt2"), methods.Full{})
+		in := openFixture(t, "base").batch()
+		want, err := s.Loss(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, outputs, err := s.Evaluate(in)
+		if err != nil || outputs != nil || math.Abs(float64(got-want)) > 1e-5*float64(want) {
+			t.Errorf("%v: loss %v with %d outputs, want %v", err, got, len(outputs), want)
+		}
+	})
 }

@@ -71,7 +71,8 @@ func (m Model) table(p nn.Params, rows int) *Node {
 	return p.Weight("weight", nn.Normal(m.InitializerRange), rows, m.HiddenSize)
 }
 
-// Hidden returns what a head sees of a sequence: [B, T, d].
+// Hidden returns what a head sees of a sequence: [B, T, d], a classifier's first token
+// alone [B, 1, d].
 func (m Model) Hidden(p nn.Params, s nn.Sequence) *Node {
 	p = p.In(m.family.root)
 	positions := AddScalar(s.Positions, int32(m.firstPosition()))
@@ -81,7 +82,11 @@ func (m Model) Hidden(p nn.Params, s nn.Sequence) *Node {
 	}
 	x = m.normalize(p.In("embeddings", "LayerNorm"), x)
 	for i := range m.NumHiddenLayers {
-		x = nn.EnterBlock(p, func(in ...*Node) *Node { return m.layer(p.In(m.family.layers, i), i, in[0], s) }, x)
+		asked := func(x *Node) *Node { return x }
+		if s.Classify && i == m.NumHiddenLayers-1 {
+			asked = func(x *Node) *Node { return Slice(x, AxisRange(), AxisRange(0, 1)) }
+		}
+		x = nn.EnterBlock(p, func(in ...*Node) *Node { return m.layer(p.In(m.family.layers, i), i, asked(in[0]), in[0], s) }, x)
 	}
 	return x
 }
@@ -95,24 +100,27 @@ func (m Model) types(s nn.Sequence) *Node {
 func (m Model) normalize(p nn.Params, x *Node) *Node { return nn.LayerNorm(p, x, m.LayerNormEps) }
 
 // layer is attention, then the feed-forward part, each with a norm after its sum.
-// x [B, T, d] is what came of s.X so far.
-func (m Model) layer(p nn.Params, i int, x *Node, s nn.Sequence) *Node {
+// seen [B, T, d] is what came of s.X so far, and x what is asked for of it: all, or
+// the first token [B, 1, d].
+func (m Model) layer(p nn.Params, i int, x, seen *Node, s nn.Sequence) *Node {
 	f := m.family
 	norm := func(x *Node) *Node { return m.normalize(p.In(f.attentionNorm), x) }
-	a := m.attention(p, i, x, s)
+	a := m.attention(p, i, x, seen, s)
 	x = norm(nn.EnterResidual(p.In(f.attentionBottleneck), nn.Residual{X: x, A: a, Norm: norm}))
 
 	norm = func(x *Node) *Node { return m.normalize(p.In(f.norm), x) }
-	h := m.act(m.linear(p.In(f.up), x, m.IntermediateSize)) // [B, T, intermediate_size]
+	h := m.act(m.linear(p.In(f.up), x, m.IntermediateSize)) // [..., intermediate_size]
 	a = m.linear(p.In(f.down), h, m.HiddenSize)
 	return norm(nn.EnterResidual(p.In(f.bottleneck), nn.Residual{X: x, A: a, FeedForward: true, Norm: norm}))
 }
 
-// attention lets each token of x [B, T, d] see all tokens.
-func (m Model) attention(p nn.Params, i int, x *Node, s nn.Sequence) *Node {
-	f, d, t := m.family, m.HiddenSize, x.Shape().Dim(1)
-	project := func(name string) *Node { return nn.SplitHeads(m.linear(p.In(name), x, d), m.NumAttentionHeads) }
-	q, k, v := project(f.query), project(f.key), project(f.value) // [B, H, T, hd]
+// attention lets each token of x see all tokens [B, T, d].
+func (m Model) attention(p nn.Params, i int, x, seen *Node, s nn.Sequence) *Node {
+	f, d, t := m.family, m.HiddenSize, seen.Shape().Dim(1)
+	project := func(name string, x *Node) *Node {
+		return nn.SplitHeads(m.linear(p.In(name), x, d), m.NumAttentionHeads)
+	}
+	q, k, v := project(f.query, x), project(f.key, seen), project(f.value, seen) // [B, H, T, hd]
 	k, v = nn.EnterCache(p, i, m.NumHiddenLayers, k, v)
 	bias := nn.PaddingMask(s, k.Shape().Dim(2)-t)
 	y := nn.Attention(q, k, v, bias, 1/math.Sqrt(float64(d/m.NumAttentionHeads)))

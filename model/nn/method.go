@@ -91,6 +91,7 @@ type Sequence struct {
 	Mask      *Node // int32 [B, T]: 1 where a token is, 0 on padding; packed: the number of the token's part, from 1
 	Packed    bool  // a row holds parts that do not see each other
 	Encoder   bool  // it is read by an encoder, beside which a decoder writes
+	Classify  bool  // a classifier alone reads the result: a model may leave out the rows that it does not look at
 	Labels    *Node // int32 [B, T], unshifted, -100 where nothing is asked; nil when there are none
 	Kept      *Kept // what the one token of each row sees of those before it; nil: X holds them
 }
@@ -136,7 +137,7 @@ func EnterCache(p Params, layer, layers int, k, v *Node) (keys, values *Node) {
 // EnterResidual adds a sublayer's output to the residual stream.
 func EnterResidual(p Params, r Residual) *Node {
 	if m, ok := p.b.method.(Residuals); ok {
-		return m.Residual(p, r)
+		return materialize(p, m.Residual(p, r))
 	}
-	return Add(r.X, r.A)
+	return materialize(p, Add(r.X, r.A))
 }
