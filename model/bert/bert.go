@@ -114,13 +114,13 @@ func (m Model) layer(p nn.Params, i int, x, seen *Node, s nn.Sequence) *Node {
 	return norm(nn.EnterResidual(p.In(f.bottleneck), nn.Residual{X: x, A: a, FeedForward: true, Norm: norm}))
 }
 
-// attention lets each token of x see all tokens [B, T, d].
+// attention lets each token of x see all those of seen [B, T, d].
 func (m Model) attention(p nn.Params, i int, x, seen *Node, s nn.Sequence) *Node {
 	f, d, t := m.family, m.HiddenSize, seen.Shape().Dim(1)
 	project := func(name string, x *Node) *Node {
 		return nn.SplitHeads(m.linear(p.In(name), x, d), m.NumAttentionHeads)
 	}
-	q, k, v := project(f.query, x), project(f.key, seen), project(f.value, seen) // [B, H, T, hd]
+	q, k, v := project(f.query, x), project(f.key, seen), project(f.value, seen) // [B, H, T or 1, hd]
 	k, v = nn.EnterCache(p, i, m.NumHiddenLayers, k, v)
 	bias := nn.PaddingMask(s, k.Shape().Dim(2)-t)
 	y := nn.Attention(q, k, v, bias, 1/math.Sqrt(float64(d/m.NumAttentionHeads)))
