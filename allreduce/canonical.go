@@ -1,9 +1,10 @@
 package allreduce
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
+
+	"carillon/endian"
 )
 
 // Canonical appends the canonical form of a finished sum to dst: the exponent of
@@ -19,7 +20,7 @@ func Canonical(dst []byte, exps []byte, sum []int32, tail Tail) []byte {
 	inParallel(len(exps), func(from, to int) {
 		for b := from; b < to; b++ {
 			if exps[b] != absent {
-				putInts(values[4*at[b]:4*at[b+1]], block(sum, b))
+				endian.Put(values[4*at[b]:], block(sum, b))
 			}
 		}
 	})
@@ -36,13 +37,6 @@ func places(exps []byte, n int) []int {
 		}
 	}
 	return at
-}
-
-// putInts writes values, little-endian, to dst, which has exactly their bytes.
-func putInts(dst []byte, values []int32) {
-	for i, s := range values {
-		binary.LittleEndian.PutUint32(dst[4*i:4*i+4], uint32(s))
-	}
 }
 
 // ParseCanonical is the inverse of Canonical for a vector of n values. The
@@ -64,10 +58,7 @@ func ParseCanonical(b []byte, n int) (exps []byte, sum []int32, tail Tail, err e
 		if e == absent {
 			continue
 		}
-		values := b[blocks+4*at[i]:]
-		for j := range block(sum, i) {
-			sum[i*Block+j] = int32(binary.LittleEndian.Uint32(values[4*j:]))
-		}
+		endian.Get(block(sum, i), b[blocks+4*at[i]:])
 	}
 	return exps, sum, tailOf(b[blocks+4*present:]), nil
 }

@@ -16,6 +16,10 @@ func Sum(ctx context.Context, m Mesh, alg Algorithm, q Quantizer, sum []int32, e
 	if Blocks(len(sum)) != len(exps) {
 		return lengthError("sum", len(sum), len(exps))
 	}
+	if m.Size() == 1 {
+		q.Requantize(sum, exps, noise, 0)
+		return nil
+	}
 	p := Cut(exps, m.Size())
 	if alg == FanOut {
 		if err := fanOut(ctx, m, p, sum); err != nil {

@@ -14,6 +14,9 @@ func openCPU(context.Context, Options) (*Backend, error) { return nil, noXLA() }
 // openDevice says the same.
 func openDevice(Options, Choice) (*Backend, error) { return nil, noXLA() }
 
+// Keep has nothing to keep.
+func (b *Backend) Keep() {}
+
 func description(be *Backend) string { return be.Kind() }
 
 // lookUp has nobody to ask: the registry's address is go-xla's knowledge.

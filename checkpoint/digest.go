@@ -2,12 +2,12 @@ package checkpoint
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
-	"math"
 	"runtime"
 	"sync"
 
 	"github.com/zeebo/xxh3"
+
+	"carillon/endian"
 )
 
 // sliceBytes is the size of a leaf of the state's hash tree.
@@ -23,7 +23,7 @@ func StateHash(w, m, v []float32) [32]byte {
 	inParallel(len(parts), func(from, to int) {
 		buf := make([]byte, min(sliceBytes, 4*len(w)))
 		for i := from; i < to; i++ {
-			leaves[i] = xxh3.Hash128(putFloats(buf, parts[i])).Bytes()
+			leaves[i] = xxh3.Hash128(endian.View(buf, parts[i])).Bytes()
 		}
 	})
 	all := sha256.New()
@@ -69,7 +69,7 @@ func Digest0(identity, base, data [32]byte, trainables []float32) [32]byte {
 	h.Write(data[:])
 	buf := make([]byte, min(sliceBytes, 4*len(trainables)))
 	for _, part := range slicesOf(trainables) {
-		h.Write(putFloats(buf, part))
+		h.Write(endian.View(buf, part))
 	}
 	return [32]byte(h.Sum(nil))
 }
@@ -89,13 +89,4 @@ func NextDigest(before [32]byte, canonical []byte) func(state [32]byte) [32]byte
 		h.Write(state[:])
 		return [32]byte(h.Sum(nil))
 	}
-}
-
-// putFloats writes values to the start of b, little-endian, and returns their bytes.
-func putFloats(b []byte, values []float32) []byte {
-	b = b[:4*len(values)]
-	for i, f := range values {
-		binary.LittleEndian.PutUint32(b[4*i:4*i+4], math.Float32bits(f))
-	}
-	return b
 }

@@ -3,8 +3,9 @@ package checkpoint
 import (
 	"encoding/binary"
 	"fmt"
-	"math"
 	"slices"
+
+	"carillon/endian"
 )
 
 // stateVersion is the version of a state's encoding.
@@ -27,7 +28,7 @@ func EncodeState(dst []byte, w, m, v []float32, updates uint64) []byte {
 	dst = dst[:from+4*(len(w)+len(m)+len(v))]
 	for _, vector := range [][]float32{w, m, v} {
 		part := dst[from:]
-		inParallel(len(vector), func(from, to int) { putFloats(part[4*from:], vector[from:to]) })
+		inParallel(len(vector), func(from, to int) { endian.Put(part[4*from:], vector[from:to]) })
 		from += 4 * len(vector)
 	}
 	return dst
@@ -39,8 +40,8 @@ func DecodeState(b []byte, w, m, v []float32) (updates uint64, err error) {
 	if err := DecodeWeights(b, w); err != nil {
 		return 0, err
 	}
-	decodeFloats(m, b[stateHeader+4*len(w):])
-	decodeFloats(v, b[stateHeader+8*len(w):])
+	endian.Get(m, b[stateHeader+4*len(w):])
+	endian.Get(v, b[stateHeader+8*len(w):])
 	return binary.LittleEndian.Uint64(b[8:]), nil
 }
 
@@ -52,12 +53,6 @@ func DecodeWeights(b []byte, w []float32) error {
 	if version := binary.LittleEndian.Uint64(b); version != stateVersion {
 		return fmt.Errorf("the state has version %d; this program knows %d", version, stateVersion)
 	}
-	decodeFloats(w, b[stateHeader:])
+	endian.Get(w, b[stateHeader:])
 	return nil
-}
-
-func decodeFloats(dst []float32, b []byte) {
-	for i := range dst {
-		dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 
+	"carillon/endian"
 	"carillon/linear"
 )
 
@@ -66,10 +67,7 @@ func (r Rows) Add(i int, x float64, w []float64) {
 
 // copy fills dst with row i.
 func (r Rows) copy(i int, dst []float32) {
-	data := r.bytes(i)
-	for j := range dst {
-		dst[j] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*j:]))
-	}
+	endian.Get(dst, r.bytes(i))
 }
 
 // first is the first number of some bytes.

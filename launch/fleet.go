@@ -12,6 +12,7 @@ import (
 
 	gopsprocess "github.com/shirou/gopsutil/v4/process"
 
+	"carillon/backend"
 	"carillon/job"
 )
 
@@ -61,7 +62,7 @@ func (f *fleet) addresses() []string { return f.hubs }
 
 func (f *fleet) startCoordinator(i int) error {
 	name := fmt.Sprintf("c%d", i+1)
-	p, err := f.start(name, "coordinator", "--id", name, "--peers", strings.Join(f.peers, ","),
+	p, err := f.start(name, nil, "coordinator", "--id", name, "--peers", strings.Join(f.peers, ","),
 		"--dir", filepath.Join(f.run.dir, "ledger", name), "--store", filepath.Join(f.run.dir, StoreDir), "--out", f.run.dir)
 	if err != nil {
 		return err
@@ -81,7 +82,7 @@ func (f *fleet) startNode(name string) error {
 			args = append(args, "--drill", d.String())
 		}
 	}
-	p, err := f.start(name, "node", append(args, f.run.NodeFlags...)...)
+	p, err := f.start(name, f.run.nodeEnv(), "node", append(args, f.run.NodeFlags...)...)
 	if err != nil {
 		return err
 	}
@@ -89,9 +90,21 @@ func (f *fleet) startNode(name string) error {
 	return nil
 }
 
-func (f *fleet) start(name, verb string, args ...string) (*process, error) {
+func (f *fleet) start(name string, env []string, verb string, args ...string) (*process, error) {
 	command := append(append([]string{}, f.run.Command...), verb)
-	return start(name, append(command, args...), filepath.Join(f.run.dir, LogDir))
+	return start(name, append(command, args...), env, filepath.Join(f.run.dir, LogDir))
+}
+
+// manyTrainables is from how many trained numbers on the steps of a node count for
+// more than how fast it compiles.
+const manyTrainables = 4 << 20
+
+// nodeEnv is what nodes have in their environment beside what this process has.
+func (r *run) nodeEnv() []string {
+	if r.Kind != backend.CPU || r.base.TrainableSize < manyTrainables {
+		return nil
+	}
+	return backend.SteadyEnv()
 }
 
 // Who is asked to end gets this long.

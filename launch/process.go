@@ -30,14 +30,16 @@ type process struct {
 }
 
 // start runs command as a child named name, in a process group of its own, so
-// that a Ctrl-C at the terminal reaches this process only.
-func start(name string, command []string, logDir string) (*process, error) {
+// that a Ctrl-C at the terminal reaches this process only. Its environment is this
+// process's and env.
+func start(name string, command, env []string, logDir string) (*process, error) {
 	log := filepath.Join(logDir, name+".log")
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Env = append(cmd.Environ(), env...)
 	pipe := pipeTo{out}
 	cmd.Stdout, cmd.Stderr = pipe, pipe // not *os.File: read by this process
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -2,11 +2,12 @@ package model
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"hash"
 	"math"
+	"slices"
 
+	"carillon/endian"
 	"carillon/job"
 	"carillon/model/nn"
 )
@@ -100,12 +101,7 @@ func (t task) probeTargets(key job.Key, rows int) []int32 {
 // writeFloats hashes numbers by their bits, little-endian.
 func writeFloats(h hash.Hash, x []float32) {
 	var b [4096]byte
-	for len(x) > 0 {
-		n := min(len(x), len(b)/4)
-		for i, v := range x[:n] {
-			binary.LittleEndian.PutUint32(b[4*i:], math.Float32bits(v))
-		}
-		h.Write(b[:4*n])
-		x = x[n:]
+	for part := range slices.Chunk(x, len(b)/4) {
+		h.Write(endian.View(b[:], part))
 	}
 }

@@ -46,8 +46,7 @@ func trainFive(t *testing.T, s *Session, in Input, want fixture) []float32 {
 			t.Fatal(err)
 		}
 		near("loss", float64(loss)/float64(tokens), facts.Loss[step], stepLossTolerance)
-		optim.ScaleByTokens(g, tokens)
-		norm := optim.Norm(g)
+		norm := optim.MeanAndNorm(g, tokens)
 		near("gradient norm", norm, facts.GradNorm[step], normTolerance)
 		adam.UpdateAll(w, g, m, v, uint64(step), lr, optim.ClipFactor(norm, 1))
 	}

@@ -216,7 +216,9 @@ func TestNothingToUpdate(t *testing.T) {
 	if n := Norm(nil); n != 0 {
 		t.Errorf("Norm of nothing = %v", n)
 	}
-	ScaleByTokens(nil, 1)
+	if n := MeanAndNorm(nil, 1); n != 0 {
+		t.Errorf("MeanAndNorm of nothing = %v", n)
+	}
 }
 
 func ExampleAdamW() {

@@ -9,10 +9,25 @@ const block = 256
 // Norm returns the Euclidean norm of g. Squares are added in float64, in order
 // inside each block of 256, and the blocks' sums in block order.
 func Norm(g []float32) float64 {
+	return normOf(g, squares)
+}
+
+// MeanAndNorm divides a summed gradient by the number of tokens it was summed over, in
+// float64, rounded once, and returns the Norm of what comes of it.
+func MeanAndNorm(g []float32, tokens int64) float64 {
+	n := float64(tokens)
+	return normOf(g, func(part []float32) float64 {
+		divide(part, n)
+		return squares(part)
+	})
+}
+
+// normOf is the norm of what one's squares add up to, block by block.
+func normOf(g []float32, one func(part []float32) (squares float64)) float64 {
 	sums := make([]float64, (len(g)+block-1)/block)
 	split(len(g), func(from, to int) {
 		for at := from; at < to; at += block {
-			sums[at/block] = squares(g[at:min(to, at+block)])
+			sums[at/block] = one(g[at:min(to, at+block)])
 		}
 	})
 	var total float64
@@ -20,6 +35,13 @@ func Norm(g []float32) float64 {
 		total += s
 	}
 	return math.Sqrt(total)
+}
+
+// divide divides each value by d in float64 and rounds it once.
+func divide(g []float32, d float64) {
+	for i := divideVectors(g, d); i < len(g); i++ {
+		g[i] = float32(float64(g[i]) / d)
+	}
 }
 
 func squares(g []float32) float64 {
@@ -41,16 +63,4 @@ func ClipFactor(norm, limit float64) float64 {
 		return 1
 	}
 	return min(1, limit/(norm+clipEpsilon))
-}
-
-// ScaleByTokens divides a summed gradient by the number of tokens it was summed
-// over: in float64, rounded once.
-func ScaleByTokens(g []float32, tokens int64) {
-	n := float64(tokens)
-	split(len(g), func(from, to int) {
-		part := g[from:to]
-		for i, x := range part {
-			part[i] = float32(float64(x) / n)
-		}
-	})
 }

@@ -48,7 +48,7 @@ func definedNorm(g []float32) float64 {
 	return math.Sqrt(total)
 }
 
-func TestNormAndScaleAreTheSameOnAnyNumberOfCores(t *testing.T) {
+func TestNormAndMeanAreTheSameOnAnyNumberOfCores(t *testing.T) {
 	for _, n := range []int{1, 255, 256, 257, parallelFrom - 1, parallelFrom, parallelFrom + 1, 5*parallelFrom + 77} {
 		start := draws(1, n, 11)
 		for _, cores := range []int{1, 2, 3, 8} {
@@ -57,7 +57,10 @@ func TestNormAndScaleAreTheSameOnAnyNumberOfCores(t *testing.T) {
 			if got, want := Norm(g), definedNorm(g); got != want {
 				t.Errorf("%d elements, %d cores: norm %v, want %v", n, cores, got, want)
 			}
-			ScaleByTokens(g, 37)
+			norm := MeanAndNorm(g, 37)
+			if want := definedNorm(g); norm != want {
+				t.Errorf("%d elements, %d cores: norm of the mean %v, want %v", n, cores, norm, want)
+			}
 			for i, x := range start {
 				if want := float32(float64(x) / 37); g[i] != want {
 					t.Fatalf("%d elements, %d cores: element %d scaled to %v, want %v", n, cores, i, g[i], want)

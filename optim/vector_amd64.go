@@ -20,7 +20,20 @@ func (c *constants) applyVectors(w, g, m, v []float32) int {
 	return n
 }
 
-// n is a multiple of 8, not 0.
+// divideVectors does divide's work for the first values and returns how many.
+func divideVectors(g []float32, d float64) int {
+	n := len(g) &^ 7
+	if !vectors || n == 0 {
+		return 0
+	}
+	divideAVX(&g[0], n, d)
+	return n
+}
+
+// n is a multiple of 8, not 0, here and below.
 //
+//go:noescape
+func divideAVX(values *float32, n int, by float64)
+
 //go:noescape
 func applyAVX(w, grad, m, v *float32, n int, c *constants)

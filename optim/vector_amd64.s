@@ -46,3 +46,24 @@ eight:
 	JNZ     eight
 	VZEROUPPER
 	RET
+
+// func divideAVX(values *float32, n int, by float64)
+TEXT ·divideAVX(SB), NOSPLIT, $0-24
+	MOVQ         values+0(FP), DI
+	MOVQ         n+8(FP), CX
+	VBROADCASTSD by+16(FP), Y0
+
+eight:
+	VCVTPS2PD  (DI), Y1
+	VCVTPS2PD  16(DI), Y2
+	VDIVPD     Y0, Y1, Y1
+	VDIVPD     Y0, Y2, Y2
+	VCVTPD2PSY Y1, X1
+	VCVTPD2PSY Y2, X2
+	VMOVUPS    X1, (DI)
+	VMOVUPS    X2, 16(DI)
+	ADDQ       $32, DI
+	SUBQ       $8, CX
+	JNZ        eight
+	VZEROUPPER
+	RET

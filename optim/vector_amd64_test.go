@@ -42,3 +42,28 @@ func TestVectorsGiveThePlainBits(t *testing.T) {
 		}
 	})
 }
+
+// Neither must dividing, for any numbers at all.
+func TestVectorsDivideLikeThePlainLoop(t *testing.T) {
+	if !vectors {
+		t.Skip("this CPU has no AVX")
+	}
+	defer func() { vectors = true }()
+	rapid.Check(t, func(t *rapid.T) {
+		bits := rapid.SliceOfN(rapid.Uint32(), 1, 50).Draw(t, "bits")
+		d := float64(rapid.Int64Range(1, 1<<40).Draw(t, "tokens"))
+		var after [2][]float32
+		for i := range after {
+			vectors = i == 0
+			for _, b := range bits {
+				after[i] = append(after[i], math.Float32frombits(b))
+			}
+			divide(after[i], d)
+		}
+		for i := range bits {
+			if a, b := after[0][i], after[1][i]; math.Float32bits(a) != math.Float32bits(b) && (a == a || b == b) {
+				t.Errorf("%x / %v is %x in vectors, %x in the plain loop", bits[i], d, math.Float32bits(a), math.Float32bits(b))
+			}
+		}
+	})
+}

@@ -4,15 +4,15 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"carillon/endian"
 )
 
 // float32s converts a tensor's elements, exactly.
 func (t Info) float32s(dst []float32) error {
 	switch t.DType {
 	case F32:
-		for i := range dst {
-			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(t.data[4*i:]))
-		}
+		endian.Get(dst, t.data)
 	case F16:
 		for i := range dst {
 			dst[i] = fromHalf(binary.LittleEndian.Uint16(t.data[2*i:]))

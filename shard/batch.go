@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"carillon/endian"
 	"carillon/job"
 )
 
@@ -142,16 +143,16 @@ func filled(dst []int32, n int, v int32) []int32 {
 func (s *Set) fill(b *Batch, row int, e entry) {
 	at := row * b.Len
 	tokens, words := b.Tokens[at:at+e.tokens], s.data[e.at:]
-	copyInts(tokens, words)
+	endian.Get(tokens, words)
 	number(b.Mask[at:at+e.tokens], words[4*(e.tokens+e.labels):], e.starts)
 	target := b.Targets[row*b.TargetLen : (row+1)*b.TargetLen]
 	switch {
 	case b.TargetLen > 0:
-		copyInts(target[:e.labels], words[4*e.tokens:])
+		endian.Get(target[:e.labels], words[4*e.tokens:])
 	case e.labels == 0:
 		copy(b.Labels[at:], tokens)
 	default:
-		copyInts(b.Labels[at:at+e.labels], words[4*e.tokens:])
+		endian.Get(b.Labels[at:at+e.labels], words[4*e.tokens:])
 	}
 	if len(b.DecoderTokens) > 0 {
 		shiftRight(b.DecoderTokens[row*b.TargetLen:(row+1)*b.TargetLen], target, s.layout.info.DecoderStart)

@@ -1,7 +1,6 @@
 package shard
 
 import (
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -9,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/edsrzf/mmap-go"
+
+	"carillon/endian"
 )
 
 // Hash names a shard: the SHA-256 of its bytes. It is the data hash of a job.
@@ -135,7 +136,7 @@ func (s *Set) copyOf(i int, heldOut bool) Example {
 func (s *Set) read(e entry, memory []int32) (x Example, words []int32) {
 	n := e.tokens + e.labels + e.starts
 	words = slices.Grow(memory[:0], n)[:n]
-	copyInts(words, s.data[e.at:])
+	endian.Get(words, s.data[e.at:])
 	return Example{
 		Tokens: cut(words, 0, e.tokens),
 		Labels: cut(words, e.tokens, e.labels),
@@ -149,11 +150,4 @@ func cut(words []int32, at, n int) []int32 {
 		return nil
 	}
 	return words[at : at+n : at+n]
-}
-
-func copyInts(dst []int32, src []byte) {
-	src = src[:4*len(dst)]
-	for i := range dst {
-		dst[i] = int32(binary.LittleEndian.Uint32(src[4*i:]))
-	}
 }

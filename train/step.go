@@ -91,8 +91,7 @@ func (t *Trainer) apply(sum []int32, exps []byte, tail allreduce.Tail) (Record, 
 	s := &t.state
 	name := checkpoint.NextDigest(s.Digest, canonical)
 	if tokens := tail[allreduce.Tokens]; tokens > 0 {
-		optim.ScaleByTokens(g, tokens)
-		rec.Norm = optim.Norm(g)
+		rec.Norm = optim.MeanAndNorm(g, tokens)
 		t.adam.UpdateAll(s.W, g, s.M, s.V, s.Updates, rec.LearningRate, optim.ClipFactor(rec.Norm, t.cfg.Spec.MaxGradNorm))
 		s.Updates++
 	}

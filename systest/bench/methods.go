@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"carillon/backend"
 )
 
 // python names the interpreter, with PyTorch, PEFT and adapters, that methods are
@@ -126,12 +128,16 @@ func measurePair(ctx context.Context, s shape, method, dir string, turns int) (m
 	if err != nil {
 		return nil, err
 	}
-	ours, err := startStepper(ctx, exe, stepVerb, s.name, method, dir)
+	var env []string
+	if method == "full" { // as launch starts nodes that train as much
+		env = backend.SteadyEnv()
+	}
+	ours, err := startStepper(ctx, env, exe, stepVerb, s.name, method, dir)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, ours.end()) }()
-	theirs, err := startStepper(ctx, os.Getenv(python), "bench/methods.py", "step", s.name, method, dir,
+	theirs, err := startStepper(ctx, nil, os.Getenv(python), "bench/methods.py", "step", s.name, method, dir,
 		strconv.Itoa(s.rows), strconv.Itoa(s.length), strconv.Itoa(s.target))
 	if err != nil {
 		return nil, err

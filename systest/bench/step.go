@@ -54,14 +54,15 @@ func methodStep(args []string, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return serve(in, json.NewEncoder(out), step, first)
+	return serve(in, json.NewEncoder(out), step, first, be.Keep)
 }
 
-// serve says what there is, and steps as often as it is told to.
-func serve(in io.Reader, out *json.Encoder, step func() (float64, error), first said) (err error) {
+// serve says what there is, and steps as often as it is told to, after keep.
+func serve(in io.Reader, out *json.Encoder, step func() (float64, error), first said, keep func()) (err error) {
 	if first.Loss, err = step(); err != nil {
 		return err
 	}
+	keep()
 	if err := out.Encode(first); err != nil {
 		return err
 	}

@@ -18,8 +18,9 @@ type stepper struct {
 	first, last said
 }
 
-func startStepper(ctx context.Context, name string, args ...string) (*stepper, error) {
+func startStepper(ctx context.Context, env []string, name string, args ...string) (*stepper, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(cmd.Environ(), env...)
 	s := &stepper{stderr: &bytes.Buffer{}}
 	cmd.Stderr = s.stderr
 	in, err := cmd.StdinPipe()
