@@ -21,7 +21,7 @@ func (s *Session) Gradient(in Input, dropout job.Key, grad []float32) (loss floa
 			return err
 		}
 		for i, p := range s.packs {
-			if err := p.scatter(grad, func(dst []float32) error { return outputs[i+1].ToFlatData(dst) }); err != nil {
+			if err := p.fetch(grad, outputs[i+1], s.model.compute.HasSharedBuffers()); err != nil {
 				return err
 			}
 		}

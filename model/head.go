@@ -91,7 +91,7 @@ func (s *Session) headGradient(p *program, states []float32, labels []int32, gra
 	}
 	loss, err = scalar(outputs[0])
 	for i, pack := range s.packs {
-		err = errors.Join(err, pack.scatter(grad, func(dst []float32) error { return outputs[i+1].ToFlatData(dst) }))
+		err = errors.Join(err, pack.fetch(grad, outputs[i+1], s.model.compute.HasSharedBuffers()))
 	}
 	for _, b := range outputs {
 		err = errors.Join(err, b.Finalize())

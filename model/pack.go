@@ -1,6 +1,10 @@
 package model
 
 import (
+	"runtime"
+	"sync"
+
+	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -62,25 +66,56 @@ func (p pack) gather(flat []float32) []float32 {
 		return flat[p.parts[0].flat:][:p.shape.Size()]
 	}
 	out := make([]float32, p.shape.Size())
-	for _, part := range p.parts {
-		copy(out[part.at:], flat[part.flat:part.flat+part.size])
-	}
+	p.read(out, flat)
 	return out
 }
 
-// scatter calls read with memory for the pack's numbers and puts them into flat.
-func (p pack) scatter(flat []float32, read func(dst []float32) error) error {
-	if p.contiguous() {
-		return read(flat[p.parts[0].flat:][:p.shape.Size()])
+// read copies the pack's part of flat to dst.
+func (p pack) read(dst, flat []float32) {
+	for _, part := range p.parts {
+		copyAll(dst[part.at:], flat[part.flat:part.flat+part.size])
 	}
-	in := make([]float32, p.shape.Size())
-	if err := read(in); err != nil {
+}
+
+// write copies the pack's numbers to their places in flat.
+func (p pack) write(flat, src []float32) {
+	for _, part := range p.parts {
+		copyAll(flat[part.flat:part.flat+part.size], src[part.at:])
+	}
+}
+
+// copyAll is copy, by all cores: one alone does not use up what memory can give.
+func copyAll(dst, src []float32) {
+	n := min(len(dst), len(src))
+	const alone = 1 << 18
+	workers := max(1, min(runtime.GOMAXPROCS(0), n/alone))
+	var wg sync.WaitGroup
+	for w := 1; w < workers; w++ {
+		wg.Go(func() { copy(dst[w*n/workers:(w+1)*n/workers], src[w*n/workers:]) })
+	}
+	copy(dst[:n/workers], src)
+	wg.Wait()
+}
+
+// fetch puts a pack's numbers, which are in b, into flat; shared says that b's memory
+// is the host's.
+func (p pack) fetch(flat []float32, b compute.Buffer, shared bool) error {
+	if shared {
+		memory, err := b.Data()
+		if err == nil {
+			p.write(flat, memory.([]float32))
+		}
 		return err
 	}
-	for _, part := range p.parts {
-		copy(flat[part.flat:part.flat+part.size], in[part.at:])
+	if p.contiguous() {
+		return b.ToFlatData(flat[p.parts[0].flat:][:p.shape.Size()])
 	}
-	return nil
+	in := make([]float32, p.shape.Size())
+	err := b.ToFlatData(in)
+	if err == nil {
+		p.write(flat, in)
+	}
+	return err
 }
 
 // split returns the trainables in a pack's node.

@@ -54,6 +54,7 @@ type Session struct {
 
 	mu      sync.RWMutex     // guards what the next field points to: held for reading while a program runs
 	weights []compute.Buffer // the trainables on the device, one a pack
+	shared  [][]float32      // the memory of each, where the device's is the host's
 
 	compiling sync.Mutex // guards the field below
 	programs  map[programKey]*program
@@ -94,7 +95,7 @@ func (s *Session) addParams(decls []nn.Decl) {
 	}
 	setRates(s.method, s.params)
 	s.packs = packsOf(s.decls)
-	s.weights = make([]compute.Buffer, len(s.packs))
+	s.weights, s.shared = make([]compute.Buffer, len(s.packs)), make([][]float32, len(s.packs))
 }
 
 // Task returns what the session asks its model for: a task_type of a recipe.
@@ -150,6 +151,9 @@ func (s *Session) Upload(flat []float32) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.model.compute.HasSharedBuffers() {
+		return s.share(flat)
+	}
 	for i, p := range s.packs {
 		b, err := s.model.compute.BufferFromFlatData(0, p.gather(flat), p.shape)
 		if err != nil {
@@ -161,6 +165,24 @@ func (s *Session) Upload(flat []float32) error {
 			}
 		}
 		s.weights[i] = b
+	}
+	return nil
+}
+
+// share is Upload where the device's memory is the host's: it is taken once.
+func (s *Session) share(flat []float32) error {
+	for i, p := range s.packs {
+		if s.weights[i] != nil {
+			continue
+		}
+		b, memory, err := s.model.compute.NewSharedBuffer(0, p.shape)
+		if err != nil {
+			return fmt.Errorf("memory for trainables: %w", oneLine{err})
+		}
+		s.weights[i], s.shared[i] = b, memory.([]float32)
+	}
+	for i, p := range s.packs {
+		p.read(s.shared[i], flat)
 	}
 	return nil
 }
