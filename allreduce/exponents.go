@@ -37,7 +37,9 @@ func MaxExponents(dst []byte, g []float32) {
 // maxExponent keeps four maxima, so that four comparisons are under way at once.
 func maxExponent(g []float32) byte {
 	const magnitude = 1<<31 - 1 // without the sign, floats order as their bits do
-	var m0, m1, m2, m3 uint32
+	m0, done := maxMagnitudeVectors(g)
+	g = g[done:]
+	var m1, m2, m3 uint32
 	for ; len(g) >= 4; g = g[4:] {
 		m0 = max(m0, math.Float32bits(g[0])&magnitude)
 		m1 = max(m1, math.Float32bits(g[1])&magnitude)

@@ -54,6 +54,21 @@ func shiftNoisyVectors(sum []int32, shift int, noise job.Key, first uint64) int 
 	return n
 }
 
+// maxMagnitudeVectors returns the largest of the first values' bits without their
+// signs, and of how many values that is.
+func maxMagnitudeVectors(g []float32) (top uint32, n int) {
+	n = len(g) &^ 31
+	if !vectors || n == 0 {
+		return 0, 0
+	}
+	return maxMagnitudeAVX2(&g[0], n), n
+}
+
+// n is a multiple of 32, not 0.
+//
+//go:noescape
+func maxMagnitudeAVX2(values *float32, n int) uint32
+
 // n is a multiple of 8, not 0.
 //
 //go:noescape

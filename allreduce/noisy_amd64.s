@@ -103,3 +103,41 @@ shiftEight:
 	JNZ     shiftEight
 	VZEROUPPER
 	RET
+
+// func maxMagnitudeAVX2(values *float32, n int) uint32
+TEXT ·maxMagnitudeAVX2(SB), NOSPLIT, $0-20
+	MOVQ     values+0(FP), SI
+	MOVQ     n+8(FP), CX
+	VPCMPEQD Y0, Y0, Y0
+	VPSRLD   $1, Y0, Y0 // all but the sign
+	VPXOR    Y1, Y1, Y1
+	VPXOR    Y2, Y2, Y2
+	VPXOR    Y3, Y3, Y3
+	VPXOR    Y4, Y4, Y4
+
+magnitudes:
+	VPAND   (SI), Y0, Y5
+	VPAND   32(SI), Y0, Y6
+	VPAND   64(SI), Y0, Y7
+	VPAND   96(SI), Y0, Y8
+	VPMAXUD Y5, Y1, Y1
+	VPMAXUD Y6, Y2, Y2
+	VPMAXUD Y7, Y3, Y3
+	VPMAXUD Y8, Y4, Y4
+	ADDQ    $128, SI
+	SUBQ    $32, CX
+	JNZ     magnitudes
+
+	VPMAXUD      Y2, Y1, Y1
+	VPMAXUD      Y4, Y3, Y3
+	VPMAXUD      Y3, Y1, Y1
+	VEXTRACTI128 $1, Y1, X2
+	VPMAXUD      X2, X1, X1
+	VPSHUFD      $0x4e, X1, X2
+	VPMAXUD      X2, X1, X1
+	VPSHUFD      $0xb1, X1, X2
+	VPMAXUD      X2, X1, X1
+	VMOVD        X1, AX
+	MOVL         AX, ret+16(FP)
+	VZEROUPPER
+	RET

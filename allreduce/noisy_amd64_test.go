@@ -31,12 +31,21 @@ func TestVectorsGiveThePlainBits(t *testing.T) {
 			}
 			g[i] = math.Float32frombits(w)
 		}
+		raw := make([]float32, len(words))
+		for i, w := range words {
+			raw[i] = math.Float32frombits(w)
+		}
 		var added, shifted [2][]int32
+		var top [2]byte
 		for i := range 2 {
 			vectors = i == 0
 			added[i], shifted[i] = slices.Clone(start), slices.Clone(start)
 			addNoisy(added[i], 8-1+126-e, g, noise, first)
 			shiftNoisy(shifted[i], shift, noise, first)
+			top[i] = maxExponent(raw)
+		}
+		if top[0] != top[1] {
+			t.Fatalf("the largest exponent is %d with vectors, %d without", top[0], top[1])
 		}
 		if !slices.Equal(added[0], added[1]) {
 			t.Fatalf("adding gives\n%v with vectors\n%v without", added[0], added[1])

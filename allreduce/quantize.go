@@ -73,6 +73,33 @@ func (q Quantizer) AddLane(sum []int32, exps []byte, g []float32, noise job.Key)
 	})
 }
 
+// Lane is a lane's gradient, and the key of its noise.
+type Lane struct {
+	Gradient []float32
+	Noise    job.Key
+}
+
+// SumLanes makes sum what AddLane makes of zeros and each of the lanes, block by block:
+// a block of the sum is in the cache until all are in it.
+func (q Quantizer) SumLanes(sum []int32, exps []byte, lanes []Lane) {
+	mustMatch("sum", len(sum), len(exps))
+	for _, l := range lanes {
+		mustMatch("gradient", len(l.Gradient), len(exps))
+	}
+	inParallel(len(exps), func(from, to int) {
+		for b := from; b < to; b++ {
+			s := block(sum, b)
+			clear(s)
+			if exps[b] == absent || exps[b] == notFinite {
+				continue
+			}
+			for _, l := range lanes {
+				q.addBlock(s, int(exps[b]), block(l.Gradient, b), l.Noise, uint64(b)*Block)
+			}
+		}
+	})
+}
+
 func (q Quantizer) addBlock(sum []int32, e int, g []float32, noise job.Key, first uint64) {
 	switch q.codec {
 	case Q8:

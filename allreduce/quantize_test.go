@@ -325,6 +325,31 @@ func TestManyGoroutinesGiveTheSameBits(t *testing.T) {
 	}
 }
 
+// The sum of all lanes at once is that of one after the other, whatever stood there.
+func TestLanesAtOnceGiveTheSameBits(t *testing.T) {
+	const n = 3*allreduce.Block + 5
+	for _, codec := range []allreduce.Codec{allreduce.Q8, allreduce.Q16, allreduce.Q32} {
+		q, exps := quantizer(t, codec, 3), make([]byte, allreduce.Blocks(n))
+		var lanes []allreduce.Lane
+		for l := range 3 {
+			g, key := make([]float32, n), job.NewKey(42, job.ForRounding, 7, uint64(l))
+			for i := range allreduce.Block * 2 { // the last two blocks are absent
+				g[i] = float32(key.Uniform(uint64(i)) - 0.5)
+			}
+			allreduce.MaxExponents(exps, g)
+			lanes = append(lanes, allreduce.Lane{Gradient: g, Noise: key})
+		}
+		want, got := make([]int32, n), make([]int32, n)
+		for i, l := range lanes {
+			q.AddLane(want, exps, l.Gradient, l.Noise)
+			got[i], got[n-1-i] = 7, 7
+		}
+		if q.SumLanes(got, exps, lanes); !slices.Equal(got, want) {
+			t.Errorf("%s: other integers", codec)
+		}
+	}
+}
+
 func TestLossCount(t *testing.T) {
 	inf, nan := float32(math.Inf(1)), float32(math.NaN())
 	for _, tt := range []struct {

@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"crypto/sha256"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/zeebo/xxh3"
@@ -11,19 +12,32 @@ import (
 )
 
 // sliceBytes is the size of a leaf of the state's hash tree.
-const sliceBytes = 1 << 20
+const (
+	sliceBytes = 1 << 20
+	sliceLen   = sliceBytes / 4
+)
 
 // StateHash names a state: XXH3-128 of each slice of 1 MiB of the trainables w,
 // then of the moments m, then v (float32, little-endian; each vector has slices
 // of its own), and SHA-256 over those. So whoever holds a part of a state can
 // hash its slices, and the whole has one name.
 func StateHash(w, m, v []float32) [32]byte {
-	parts := slicesOf(w, m, v)
-	leaves := make([][16]byte, len(parts))
-	inParallel(len(parts), func(from, to int) {
+	return HashUpdated(w, m, v, func(from, to int) {})
+}
+
+// HashUpdated is StateHash of a state that update changes first. It is called for ranges
+// that cover the vectors, on all cores at once; each is hashed while it is in the cache.
+func HashUpdated(w, m, v []float32, update func(from, to int)) [32]byte {
+	n := (len(w) + sliceLen - 1) / sliceLen
+	leaves := make([][16]byte, 3*n)
+	inParallel(n, func(first, next int) {
 		buf := make([]byte, min(sliceBytes, 4*len(w)))
-		for i := from; i < to; i++ {
-			leaves[i] = xxh3.Hash128(endian.View(buf, parts[i])).Bytes()
+		for i := first; i < next; i++ {
+			from, to := i*sliceLen, min((i+1)*sliceLen, len(w))
+			update(from, to)
+			for k, vector := range [...][]float32{w, m, v} {
+				leaves[k*n+i] = xxh3.Hash128(endian.View(buf, vector[from:to])).Bytes()
+			}
 		}
 	})
 	all := sha256.New()
@@ -31,19 +45,6 @@ func StateHash(w, m, v []float32) [32]byte {
 		all.Write(leaf[:])
 	}
 	return [32]byte(all.Sum(nil))
-}
-
-// slicesOf cuts vectors into slices of sliceBytes, the last of each shorter.
-func slicesOf(vectors ...[]float32) (all [][]float32) {
-	for _, v := range vectors {
-		for ; len(v) > sliceBytes/4; v = v[sliceBytes/4:] {
-			all = append(all, v[:sliceBytes/4])
-		}
-		if len(v) > 0 {
-			all = append(all, v)
-		}
-	}
-	return all
 }
 
 // inParallel calls do on ranges that cover [0, n), on all cores at once, and returns
@@ -68,7 +69,7 @@ func Digest0(identity, base, data [32]byte, trainables []float32) [32]byte {
 	h.Write(base[:])
 	h.Write(data[:])
 	buf := make([]byte, min(sliceBytes, 4*len(trainables)))
-	for _, part := range slicesOf(trainables) {
+	for part := range slices.Chunk(trainables, sliceLen) {
 		h.Write(endian.View(buf, part))
 	}
 	return [32]byte(h.Sum(nil))

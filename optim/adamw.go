@@ -96,12 +96,13 @@ func power(x float64, n uint64) float64 {
 	return p
 }
 
-// Update makes one update of the elements [from, to) of the parameters w, with
-// gradient g and moments m and v, all of one length. updates counts those made
+// Update returns what makes one update of the elements [from, to) of the parameters w,
+// with gradient g and moments m and v, all of one length. updates counts those made
 // before, lr is the learning rate, and clip what the gradient is multiplied by
 // first (ClipFactor). Ranges that do not overlap may be updated at once.
-func (a *AdamW) Update(w, g, m, v []float32, updates uint64, lr, clip float64, from, to int) {
-	a.update(w, g, m, v, a.constants(updates, lr, clip), from, to)
+func (a *AdamW) Update(w, g, m, v []float32, updates uint64, lr, clip float64) func(from, to int) {
+	u := a.constants(updates, lr, clip)
+	return func(from, to int) { a.update(w, g, m, v, u, from, to) }
 }
 
 func (a *AdamW) update(w, g, m, v []float32, u update, from, to int) {
@@ -144,8 +145,7 @@ const parallelFrom = 1 << 15
 // UpdateAll makes one update of all elements on all cores: the bits are those of
 // Update over any ranges.
 func (a *AdamW) UpdateAll(w, g, m, v []float32, updates uint64, lr, clip float64) {
-	u := a.constants(updates, lr, clip)
-	split(len(w), func(from, to int) { a.update(w, g, m, v, u, from, to) })
+	split(len(w), a.Update(w, g, m, v, updates, lr, clip))
 }
 
 // split calls part for ranges that cover [0, n), at once on all cores where n is

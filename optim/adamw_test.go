@@ -124,18 +124,18 @@ func TestAdamWGivesTheSameBitsEverywhereAndHoweverItIsCut(t *testing.T) {
 			a.UpdateAll(s.w, s.g, s.m, s.v, updates, 1e-3, 0.37)
 		},
 		"one": func(s system, updates uint64) {
-			a.Update(s.w, s.g, s.m, s.v, updates, 1e-3, 0.37, 0, n)
+			a.Update(s.w, s.g, s.m, s.v, updates, 1e-3, 0.37)(0, n)
 		},
 		"odd pieces at once": func(s system, updates uint64) {
 			var wg sync.WaitGroup
 			for from := 0; from < n; from += 7919 {
-				wg.Go(func() { a.Update(s.w, s.g, s.m, s.v, updates, 1e-3, 0.37, from, min(n, from+7919)) })
+				wg.Go(func() { a.Update(s.w, s.g, s.m, s.v, updates, 1e-3, 0.37)(from, min(n, from+7919)) })
 			}
 			wg.Wait()
 		},
 		"backwards": func(s system, updates uint64) {
 			for to := n; to > 0; to -= 101 {
-				a.Update(s.w, s.g, s.m, s.v, updates, 1e-3, 0.37, max(0, to-101), to)
+				a.Update(s.w, s.g, s.m, s.v, updates, 1e-3, 0.37)(max(0, to-101), to)
 			}
 		},
 	} {
@@ -164,7 +164,7 @@ func TestARateIsThatOfItsGroup(t *testing.T) {
 	update := func(lr float64, groups ...Group) system {
 		s := system{slices.Clone(start.w), start.g, slices.Clone(start.m), slices.Clone(start.v)}
 		a := AdamW{0.9, 0.999, 1e-8, 0.1, groups}
-		a.Update(s.w, s.g, s.m, s.v, 3, lr, 1, 0, n)
+		a.Update(s.w, s.g, s.m, s.v, 3, lr, 1)(0, n)
 		return s
 	}
 	whole := Group{From: 0, To: n, Decay: true}
@@ -185,8 +185,8 @@ func TestOnlyWhatShouldDecays(t *testing.T) {
 			w[i] = 1
 		}
 		m, v := make([]float32, n), make([]float32, n)
-		a.Update(w, zero, m, v, 0, 0.5, 1, 0, cut)
-		a.Update(w, zero, m, v, 0, 0.5, 1, cut, n)
+		a.Update(w, zero, m, v, 0, 0.5, 1)(0, cut)
+		a.Update(w, zero, m, v, 0, 0.5, 1)(cut, n)
 		if want := []float32{1, 1, .75, .75, 1, 1, 1, .75, .75, .75}; !slices.Equal(w, want) {
 			t.Errorf("cut at %d: %v, want %v", cut, w, want)
 		}

@@ -22,7 +22,7 @@ func TestAnyCutsGiveTheSameBits(t *testing.T) {
 		a.UpdateAll(whole.w, whole.g, whole.m, whole.v, updates, lr, clip)
 		from := 0
 		for _, to := range append(places(t, n, "cuts"), n) {
-			a.Update(cut.w, cut.g, cut.m, cut.v, updates, lr, clip, from, to)
+			a.Update(cut.w, cut.g, cut.m, cut.v, updates, lr, clip)(from, to)
 			from = to
 		}
 		if whole.hash() != cut.hash() {

@@ -55,10 +55,7 @@ func (t *Trainer) step(ctx context.Context, m Mesh, r roster.Roster) (Word, erro
 	}
 
 	// Each lane as integers on those scales; their sum over this node, then over all.
-	clear(sum)
-	for _, l := range lanes {
-		t.quantizer.AddLane(sum, exps, l.grad, job.NewKey(seed, job.ForRounding, step, uint64(l.lane)))
-	}
+	t.quantizer.SumLanes(sum, exps, keyed(lanes, seed, step))
 	adding, cancel := context.WithTimeout(ctx, sumPatience)
 	defer cancel()
 	if err := allreduce.Sum(adding, m, word.Algorithm, t.quantizer, sum, exps, job.NewKey(seed, job.ForRequantize, step)); err != nil {
@@ -89,14 +86,14 @@ func (t *Trainer) apply(sum []int32, exps []byte, tail allreduce.Tail) (Record, 
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := &t.state
-	name := checkpoint.NextDigest(s.Digest, canonical)
+	name, update := checkpoint.NextDigest(s.Digest, canonical), func(from, to int) {}
 	if tokens := tail[allreduce.Tokens]; tokens > 0 {
 		rec.Norm = optim.MeanAndNorm(g, tokens)
-		t.adam.UpdateAll(s.W, g, s.M, s.V, s.Updates, rec.LearningRate, optim.ClipFactor(rec.Norm, t.cfg.Spec.MaxGradNorm))
+		update = t.adam.Update(s.W, g, s.M, s.V, s.Updates, rec.LearningRate, optim.ClipFactor(rec.Norm, t.cfg.Spec.MaxGradNorm))
 		s.Updates++
 	}
 	s.Step++
-	s.Digest = name(checkpoint.StateHash(s.W, s.M, s.V))
+	s.Digest = name(checkpoint.HashUpdated(s.W, s.M, s.V, update))
 	rec.Digest = s.Digest
 	t.history.add(s.Step, finishedSum{canonical, s.Digest})
 	return rec, nil
