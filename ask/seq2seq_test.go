@@ -11,16 +11,11 @@ import (
 	"carillon/model"
 )
 
-// t5 is the smallest that has everything.
-const t5 = `{"model_type": "t5", "architectures": ["T5ForConditionalGeneration"], "vocab_size": 260, "d_model": 16, "d_kv": 8, "d_ff": 24,
-"num_heads": 2, "num_layers": 1, "num_decoder_layers": 1, "is_encoder_decoder": true, "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 259,
-"initializer_factor": 1.0, "layer_norm_epsilon": 1e-06, "relative_attention_num_buckets": 8, "relative_attention_max_distance": 16, "feed_forward_proj": "relu"}`
-
 // A model with a decoder answers what its encoder reads, with beams and without:
 // what the session draws, cut at the stops.
 func TestADecoderAnswers(t *testing.T) {
 	be, dir := backendtest.Go(t), filepath.Join(t.TempDir(), "base")
-	if err := asktest.Make(be, dir, t5, asktest.Vocab); err != nil {
+	if err := asktest.Make(be, dir, asktest.T5, asktest.Vocab); err != nil {
 		t.Fatal(err)
 	}
 	a, err := Open(t.Context(), be, dir, "", job.Spec{})

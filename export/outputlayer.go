@@ -17,9 +17,9 @@ const outputLayerName = "lm_head.weight"
 
 // outputLayerConfig is its adapter_config.json.
 type outputLayerConfig struct {
-	Base     string `json:"base_model_name_or_path"`
-	PEFTType string `json:"peft_type"`
-	TaskType string `json:"task_type"`
+	Base     string  `json:"base_model_name_or_path"`
+	PEFTType string  `json:"peft_type"`
+	TaskType *string `json:"task_type"`
 }
 
 // outputLayer makes dir the directory of what method feature trains for text: the
@@ -28,7 +28,7 @@ func outputLayer(dir string, a AdapterInfo, tensors []safetensors.Tensor) (sum s
 	if err := checkOutputLayer(tensors); err != nil {
 		return "", err
 	}
-	return a.writePEFT(dir, outputLayerConfig{a.Base, outputLayerType, "CAUSAL_LM"}, tensors)
+	return a.writePEFT(dir, outputLayerConfig{a.Base, outputLayerType, taskWord(a.Spec.TaskType)}, tensors)
 }
 
 func checkOutputLayer(tensors []safetensors.Tensor) error {
@@ -44,10 +44,14 @@ func openOutputLayer(dir string, config []byte) (AdapterInfo, []safetensors.Tens
 	if err := json.Unmarshal(config, &c); err != nil {
 		return AdapterInfo{}, nil, fmt.Errorf("%s: %w", adapterConfigFile, err)
 	}
+	task, err := taskOf(c.TaskType)
+	if err != nil {
+		return AdapterInfo{}, nil, fmt.Errorf("%s: %w", adapterConfigFile, err)
+	}
 	tensors, err := readPEFT(dir)
 	if err != nil {
 		return AdapterInfo{}, nil, err
 	}
-	spec := job.Spec{Method: "feature", BaseModel: c.Base, TaskType: job.CausalLM, Feature: &job.Feature{Pooling: "mean", Classifier: "logistic"}}
+	spec := job.Spec{Method: "feature", BaseModel: c.Base, TaskType: task, Feature: &job.Feature{Pooling: "mean", Classifier: "logistic"}}
 	return AdapterInfo{Base: c.Base, Spec: spec}, tensors, checkOutputLayer(tensors)
 }

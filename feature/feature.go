@@ -4,7 +4,7 @@
 // # How
 //
 // The base model makes one vector of each example of a shard, training part first,
-// then what is held out; of text that a decoder goes on with, one of each token that is
+// then what is held out; of text that a decoder writes, one of each token that is
 // learnt. The vectors are kept in a file that is named by what they follow from: base
 // hash, shard hash, pooling and backend. So a second run, with another classifier, seed
 // or strength of the penalty, reads no text again and loads no model.
@@ -130,7 +130,7 @@ func (s *Source) kind() string {
 	switch s.spec.TaskType {
 	case job.Regression:
 		return ridge
-	case job.CausalLM:
+	case job.CausalLM, job.Seq2SeqLM:
 		return layerKind
 	}
 	return s.spec.Feature.Classifier

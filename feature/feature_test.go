@@ -151,8 +151,8 @@ func TestItIsRefused(t *testing.T) {
 	be := backendtest.Go(t)
 	dir := t.TempDir()
 	spec := recipe(t, be, dir, "")
-	if err := suits(job.Spec{TaskType: job.Seq2SeqLM, Feature: &job.Feature{}}); err == nil || !strings.Contains(err.Error(), "task_type seq2seq_lm; want seq_cls, regression or causal_lm, or method lora") {
-		t.Errorf("translation: %v", err)
+	if err := suits(job.Spec{TaskType: job.MaskedLM, Feature: &job.Feature{}}); err == nil || !strings.Contains(err.Error(), "task_type masked_lm; want seq_cls, regression, causal_lm or seq2seq_lm, or method lora") {
+		t.Errorf("hidden words: %v", err)
 	}
 	if err := suits(job.Spec{TaskType: job.CausalLM, Feature: &job.Feature{Classifier: "mlp"}}); err == nil || !strings.Contains(err.Error(), "the output layer for text") {
 		t.Errorf("mlp: %v", err)

@@ -12,8 +12,10 @@ import (
 	"testing"
 
 	"carillon/ask"
+	"carillon/ask/asktest"
 	"carillon/backend"
 	"carillon/backend/backendtest"
+	"carillon/export"
 	"carillon/job"
 	"carillon/shard"
 )
@@ -37,16 +39,30 @@ func texts(t *testing.T, be *backend.Backend, pairs int) job.Spec {
 	return spec
 }
 
+// answers makes texts those of a model with an encoder and a decoder.
+func answers(t *testing.T, be *backend.Backend, pairs int) job.Spec {
+	spec := texts(t, be, pairs)
+	spec.BaseModel += "-t5"
+	if err := asktest.Make(be, spec.BaseModel, asktest.T5, asktest.Vocab); err != nil {
+		t.Fatal(err)
+	}
+	return spec
+}
+
 // An output layer is trained on states that are read once, and says what was reported
 // where it is asked as any adapter is.
 func TestAnOutputLayerIsTrainedAndAsked(t *testing.T) {
 	be := backendtest.Go(t)
-	spec := texts(t, be, 60)
+	t.Run("one stack", func(t *testing.T) { trainAndAsk(t, be, texts(t, be, 60), job.CausalLM) })
+	t.Run("encoder and decoder", func(t *testing.T) { trainAndAsk(t, be, answers(t, be, 60), job.Seq2SeqLM) })
+}
+
+func trainAndAsk(t *testing.T, be *backend.Backend, spec job.Spec, task string) {
 	r, err := Train(t.Context(), be, spec, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Task != job.CausalLM || r.Encoded != r.Rows || r.HeldOut == 0 || !(r.Loss < 0.7*r.BaseLoss) || !(r.TrainLoss < r.BaseLoss) {
+	if r.Task != task || r.Encoded != r.Rows || r.HeldOut == 0 || !(r.Loss < 0.7*r.BaseLoss) || !(r.TrainLoss < r.BaseLoss) {
 		t.Fatalf("%+v; want a loss well below the base's", r)
 	}
 	weights := read(t, filepath.Join(r.Export, layerFile))
@@ -56,6 +72,9 @@ func TestAnOutputLayerIsTrainedAndAsked(t *testing.T) {
 	}
 	if got := asked(t, be, spec, r.Export); math.Abs(got-r.Loss) > 1e-5 {
 		t.Errorf("asked it has a loss of %v, reported was %v", got, r.Loss)
+	}
+	if a, _, err := export.Open(r.Export); err != nil || a.Spec.TaskType != task {
+		t.Errorf("its directory says task %q (%v), want %q", a.Spec.TaskType, err, task)
 	}
 	if got := asked(t, be, spec, ""); math.Abs(got-r.BaseLoss) > 1e-5 {
 		t.Errorf("the base has a loss of %v, reported was %v", got, r.BaseLoss)
@@ -115,7 +134,13 @@ func TestNodesReadTextsTogether(t *testing.T) {
 // A text that the end of a block cuts is read for both, and rows are found again.
 func TestRowsAreThoseOfTheTokensThatAreLearnt(t *testing.T) {
 	be := backendtest.Go(t)
-	s, err := Open(t.Context(), be, texts(t, be, 20), nil)
+	for _, spec := range []job.Spec{texts(t, be, 20), answers(t, be, 20)} {
+		checkRows(t, be, spec)
+	}
+}
+
+func checkRows(t *testing.T, be *backend.Backend, spec job.Spec) {
+	s, err := Open(t.Context(), be, spec, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func wordsOf(s *Source) *words {
 		if i == s.set.Len() {
 			w.held = len(w.labels)
 		}
-		_, labels := learnt(s.example(i))
+		_, labels := s.learnt(s.example(i))
 		w.labels = append(w.labels, labels...)
 		w.first = append(w.first, len(w.labels))
 	}
@@ -41,19 +41,25 @@ func wordsOf(s *Source) *words {
 func (w *words) rows() int { return len(w.labels) }
 
 // learnt returns the tokens of an example that are learnt, and where the model stands
-// before it says each.
-func learnt(x shard.Example) (at []int, labels []int32) {
-	all := x.Labels
+// when it says each: before it, in a decoder's row in its place.
+func (s *Source) learnt(x shard.Example) (at []int, labels []int32) {
+	all, before := x.Labels, 1
 	if all == nil {
 		all = x.Tokens
 	}
-	for t := 1; t < len(all); t++ {
+	if s.decodes() {
+		before = 0
+	}
+	for t := before; t < len(all); t++ {
 		if all[t] >= 0 {
-			at, labels = append(at, t-1), append(labels, all[t])
+			at, labels = append(at, t-before), append(labels, all[t])
 		}
 	}
 	return at, labels
 }
+
+// decodes says whether the model has a decoder with rows of its own.
+func (s *Source) decodes() bool { return s.set.Info().Task == shard.Seq2SeqLM }
 
 // open loads the base model with its output layer as what is trained.
 func (s *Source) open(be *backend.Backend) (*model.Session, error) {
@@ -90,7 +96,12 @@ func (s *Source) states(ctx context.Context, from, to int) ([]float32, error) {
 		length := min(padded(len(examples[order[done]].Tokens)), s.facts.Context)
 		rows := max(1, batchTokens/length)
 		batch := order[done:min(done+rows, len(order))]
-		states, err := session.States(inputOf(examples, batch, rows, length))
+		in := inputOf(examples, batch, rows, length)
+		if s.decodes() {
+			s.addDecoder(&in, examples, batch)
+			length = in.TargetLen
+		}
+		states, err := session.States(in)
 		if err != nil {
 			return nil, err
 		}
@@ -104,10 +115,26 @@ func (s *Source) states(ctx context.Context, from, to int) ([]float32, error) {
 	return out, nil
 }
 
+// addDecoder adds what a decoder reads of a batch.
+func (s *Source) addDecoder(in *model.Input, examples []shard.Example, batch []int) {
+	for _, i := range batch {
+		in.TargetLen = max(in.TargetLen, padded(len(examples[i].Labels)))
+	}
+	in.DecoderTokens = make([]int32, in.Rows*in.TargetLen)
+	target := make([]int32, in.TargetLen)
+	for r, i := range batch {
+		n := copy(target, examples[i].Labels)
+		for t := n; t < len(target); t++ {
+			target[t] = shard.Ignore
+		}
+		s.set.ShiftRight(in.DecoderTokens[r*in.TargetLen:][:in.TargetLen], target)
+	}
+}
+
 // pick copies what is learnt of an example out of its states to rows from from on.
 func (s *Source) pick(out []float32, from, example int, states []float32, x shard.Example) {
 	width := s.facts.Width
-	at, _ := learnt(x)
+	at, _ := s.learnt(x)
 	for k, t := range at {
 		if row := s.words.first[example] + k - from; row >= 0 && row < len(out)/width {
 			copy(out[row*width:][:width], states[t*width:])

@@ -200,7 +200,7 @@ func TestParseRefuses(t *testing.T) {
 		{"base_model: b\ndatasets: {path: x}\nmethod: prefix\nprefix: {encoder_hidden_size: 3}\n", "prefix.encoder_hidden_size: without prefix_projection"},
 		{"base_model: b\ndatasets: {path: x}\nmethod: feature\nfeature: {hidden_size: 3}\n", "r.yaml:4: feature.hidden_size: 3 with classifier: logistic"},
 		{"base_model: b\ndatasets: {path: x}\nmethod: feature\nfeature: {pooling: max}\n", "feature.pooling: \"max\" is unknown; want mean, cls or last"},
-		{"base_model: b\ndatasets: {path: x}\nmethod: feature\ntask_type: masked_lm\n", "want task_type seq_cls, regression or causal_lm, or method lora or prefix"},
+		{"base_model: b\ndatasets: {path: x}\nmethod: feature\ntask_type: masked_lm\n", "want task_type seq_cls, regression, causal_lm or seq2seq_lm, or method lora or prefix"},
 		{"base_model: b\ndatasets: {path: x}\nmethod: feature\ntask_type: regression\nfeature: {classifier: mlp}\n", "r.yaml:5: feature.classifier: mlp with task_type regression"},
 		{"base_model: b\ndatasets: {path: x}\nmethod: adapter\nbottleneck: {architecture: bn}\n", `bottleneck.architecture: "bn" is unknown; want seq_bn, double_seq_bn or par_bn`},
 		{"base_model: b\ndatasets: {path: x}\nmethod: adapter\nbottleneck: {bottleneck_size: 8, reduction_factor: 2}\n", "bottleneck.bottleneck_size: 8 beside reduction_factor 2"},

@@ -417,7 +417,7 @@ type Feature struct {
 	// tokens), cls (of its first token) or last (of its last one). Default: mean.
 	Pooling string `json:"pooling" yaml:"pooling"`
 	// Classifier is what is trained on top: logistic (a logistic regression; to
-	// numbers, a ridge regression; to text, a new output layer) or mlp (a network with one hidden layer, for
+	// numbers, a ridge regression; to text that a decoder writes, a new output layer) or mlp (a network with one hidden layer, for
 	// classes). How strongly large weights are punished is chosen by
 	// cross-validation. Default: logistic.
 	Classifier string `json:"classifier" yaml:"classifier"`

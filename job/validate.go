@@ -181,8 +181,8 @@ func (s Spec) checkMethod() *keyError {
 		return &keyError{"unfrozen_parameters", fmt.Sprintf("with method %s; only method full trains the model's own parameters", s.Method)}
 	case s.Method != "full" && s.LayerLRDecay != 1:
 		return &keyError{"layer_lr_decay", fmt.Sprintf("%v with method %s; only method full trains the model's own layers", s.LayerLRDecay, s.Method)}
-	case s.Method == "feature" && slices.Contains([]string{MaskedLM, Seq2SeqLM}, s.TaskType):
-		return &keyError{"method", fmt.Sprintf("feature with task_type %s; want task_type %s, %s or %s, or method lora or prefix", s.TaskType, SeqCls, Regression, CausalLM)}
+	case s.Method == "feature" && s.TaskType == MaskedLM:
+		return &keyError{"method", fmt.Sprintf("feature with task_type %s; want task_type %s, %s, %s or %s, or method lora or prefix", s.TaskType, SeqCls, Regression, CausalLM, Seq2SeqLM)}
 	case s.Method == "feature" && s.TaskType != "" && s.TaskType != SeqCls && s.Feature.Classifier == "mlp":
 		return &keyError{"feature.classifier", fmt.Sprintf("mlp with task_type %s; an mlp tells classes apart: want logistic", s.TaskType)}
 	}

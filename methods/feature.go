@@ -14,7 +14,7 @@ import (
 type feature struct{ words bool }
 
 func newFeature(spec job.Spec) (nn.Method, error) {
-	return feature{spec.TaskType == job.CausalLM}, nil
+	return feature{spec.TaskType == job.CausalLM || spec.TaskType == job.Seq2SeqLM}, nil
 }
 
 // outputLayer is what the output layer is called in files.

@@ -14,15 +14,16 @@ import (
 
 // What programs compute for an output layer that is trained alone.
 const (
-	hiddenStates  kind = iota + 100 // what the head sees, [B, T, d]
+	hiddenStates  kind = iota + 100 // what the head sees, [B, T, d], of a decoder's rows where there is one
 	headGradients                   // the loss of such states, and the gradient of each pack
 )
 
-// States returns what a language model's head sees of a batch [Rows, Len, d].
-// Labels may be nil. The same batch gives the same bits.
+// States returns what a language model's head sees of a batch [Rows, Len, d], where
+// there is a decoder of its rows [Rows, TargetLen, d]. Labels and a decoder's Targets
+// may be nil. The same batch gives the same bits.
 func (s *Session) States(in Input) ([]float32, error) {
-	if s.task.outputs > 0 || s.task.decodes {
-		return nil, fmt.Errorf("the model's task is %v; the states of a model that goes on with a text are asked for", s.task)
+	if s.task.outputs > 0 {
+		return nil, fmt.Errorf("the model's task is %v; the states of a language model are asked for", s.task)
 	}
 	if err := s.checkInput(in); err != nil {
 		return nil, err
@@ -45,7 +46,7 @@ func (s *Session) States(in Input) ([]float32, error) {
 		return nil, fmt.Errorf("run on %v: %w", key, err)
 	}
 	width, _, _ := s.model.arch.Dimensions()
-	states := make([]float32, in.Rows*in.Len*width)
+	states := make([]float32, in.Rows*key.read()*width)
 	return states, errors.Join(outputs[0].ToFlatData(states), outputs[0].Finalize())
 }
 

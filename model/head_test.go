@@ -2,6 +2,7 @@ package model
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"carillon/backend"
@@ -13,12 +14,14 @@ import (
 // the whole model; so is the loss. One model has an output layer of its own.
 func TestAnOutputLayerIsTrainedOnStates(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, be *backend.Backend) { checkHead(t, be, "gpt2") })
-	t.Run("llama", func(t *testing.T) { checkHead(t, backendtest.Go(t), "llama") })
+	for _, name := range []string{"llama", "t5", "t5-v1_1"} {
+		t.Run(name, func(t *testing.T) { checkHead(t, backendtest.Go(t), name) })
+	}
 }
 
 func checkHead(t *testing.T, be *backend.Backend, name string) {
 	m := openModel(t, be, name)
-	s, err := m.Train(job.Spec{Method: "feature", Feature: &job.Feature{}, TaskType: job.CausalLM})
+	s, err := m.Train(job.Spec{Method: "feature", Feature: &job.Feature{}, TaskType: languageTask(m.arch)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,12 +29,12 @@ func checkHead(t *testing.T, be *backend.Backend, name string) {
 	if p := s.Params(); len(p) != 1 || p[0].Name != "lm_head.weight" {
 		t.Fatalf("%v is trained", p)
 	}
-	in := openFixture(t, name+"/lora").batch()
+	in := openFixture(t, name+"/prompt").batch()
 	states, err := s.States(in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := make([]int32, 0, len(in.Labels))
+	next := slices.Clone(in.Targets) // of a decoder: what each place says
 	for i := range in.Labels {
 		if i%in.Len == in.Len-1 {
 			next = append(next, -100)

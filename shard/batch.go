@@ -155,7 +155,7 @@ func (s *Set) fill(b *Batch, row int, e entry) {
 		endian.Get(b.Labels[at:at+e.labels], words[4*e.tokens:])
 	}
 	if len(b.DecoderTokens) > 0 {
-		shiftRight(b.DecoderTokens[row*b.TargetLen:(row+1)*b.TargetLen], target, s.layout.info.DecoderStart)
+		s.ShiftRight(b.DecoderTokens[row*b.TargetLen:(row+1)*b.TargetLen], target)
 	}
 }
 
@@ -170,9 +170,10 @@ func number(mask []int32, starts []byte, n int) {
 	}
 }
 
-// shiftRight fills dst, zeros, with what a decoder reads before it says target.
-func shiftRight(dst, target []int32, start int32) {
-	dst[0] = start
+// ShiftRight fills dst, zeros, with what a decoder reads before it says target, which is
+// as long.
+func (s *Set) ShiftRight(dst, target []int32) {
+	dst[0] = s.layout.info.DecoderStart
 	for i, id := range target[:len(target)-1] {
 		if id != Ignore {
 			dst[i+1] = id

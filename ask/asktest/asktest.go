@@ -27,6 +27,11 @@ const config = `{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "vo
 "n_layer": 1, "n_positions": 64, "n_inner": null, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-05,
 "initializer_range": 0.02, "tie_word_embeddings": true, "bos_token_id": 259, "eos_token_id": 259}`
 
+// T5 is the smallest with an encoder and a decoder.
+const T5 = `{"model_type": "t5", "architectures": ["T5ForConditionalGeneration"], "vocab_size": 260, "d_model": 16, "d_kv": 8, "d_ff": 24,
+"num_heads": 2, "num_layers": 1, "num_decoder_layers": 1, "is_encoder_decoder": true, "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 259,
+"initializer_factor": 1.0, "layer_norm_epsilon": 1e-06, "relative_attention_num_buckets": 8, "relative_attention_max_distance": 16, "feed_forward_proj": "relu"}`
+
 // Base makes dir a GPT-2 of a few thousand parameters with a tokenizer.
 func Base(be *backend.Backend, dir string) error { return BaseBy(be, dir, 1) }
 

@@ -91,7 +91,7 @@ func tellFeature(w io.Writer, r feature.Result) error {
 	if r.HeldOut == 0 {
 		held = ""
 	}
-	if r.Task == job.CausalLM {
+	if r.Task == job.CausalLM || r.Task == job.Seq2SeqLM {
 		_, err := fmt.Fprintf(w, "%d of %d tokens read in %.1f s, trained in %.1f s: an output layer, from %.4f to %.4f nats per token on %d held out\n%s\n",
 			r.Encoded, r.Rows, r.Reading, r.Fitting, r.BaseLoss, r.Loss, r.HeldOut, r.Export)
 		return err
@@ -133,7 +133,7 @@ func (c *comparison) feature(ctx context.Context, spec job.Spec, row *guide.Row)
 		}
 		row.Runs = append(row.Runs, quality)
 		row.Quality += quality / float64(c.seeds)
-		row.Gap, row.Trainable, row.Share = r.Loss-r.TrainLoss, r.Trainable, float64(r.Trainable)/float64(c.facts.Parameters)
+		row.Gap, row.Trainable, row.Share = r.Loss-r.TrainLoss, r.Trainable, float64(r.Trainable)/float64(c.facts.Parameters+r.Trainable)
 		row.Seconds = max(row.Seconds, r.Reading+r.Fitting)
 		if r.Encoded > 0 {
 			row.TokensPerSecond = float64(r.Tokens) / r.Reading
