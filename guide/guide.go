@@ -41,7 +41,7 @@ type Row struct {
 	Failed    string `json:"failed,omitempty"` // why it could not be run
 
 	Trainable int       `json:"trainable_parameters"`
-	Share     float64   `json:"trainable_share"` // of the base's parameters
+	Share     float64   `json:"trainable_share"` // of all parameters, with those that the technique adds
 	Quality   float64   `json:"quality"`         // the mean of Runs
 	Runs      []float64 `json:"runs"`            // one a seed
 	Gap       float64   `json:"gap"`             // held-out loss minus training loss: how much was learnt by heart

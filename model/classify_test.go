@@ -38,6 +38,13 @@ func TestAModelThatGoesOnWithTextsGetsAHead(t *testing.T) {
 		if err != nil || !slices.EqualFunc(facts.Trainables, s.Params(), func(a, b Param) bool { return a.Name == b.Name && a.Offset == b.Offset }) {
 			t.Errorf("%s: Inspect knows %d trainables (%v), the session %d", method, len(facts.Trainables), err, len(s.Params()))
 		}
+		total := facts.Parameters + facts.TrainableSize // the head and the adapter are added
+		if method == "full" {
+			total = facts.TrainableSize // all of it
+		}
+		if facts.Total != total {
+			t.Errorf("%s: Inspect knows %d parameters in all, want %d", method, facts.Total, total)
+		}
 		in := openFixture(t, "base").batch()
 		in.Targets = []int32{1, 0, nn.Ignored}
 		if loss, err := s.Loss(in); err != nil || math.Abs(float64(loss)-2*math.Ln2) > 0.3 {

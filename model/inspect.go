@@ -20,6 +20,7 @@ type Facts struct {
 	Width, Depth, Heads int
 	Trainables          []Param // of the method, in flat order
 	TrainableSize       int     // their elements
+	Total               int     // elements of all parameters, trained or not, with what method and head add
 	Lead                int     // positions of the context that the method takes
 	Memory              Memory  // of a gradient
 }
@@ -107,6 +108,9 @@ func (f *Facts) declare(m *Model, spec job.Spec) error {
 	}
 	s.addParams(decls)
 	f.Trainables, f.TrainableSize = s.params, s.size
+	for _, d := range decls {
+		f.Total += d.Size()
+	}
 	f.Memory, err = s.memory(spec, decls)
 	return err
 }

@@ -184,7 +184,7 @@ func (c *comparison) technique(ctx context.Context, method string) (guide.Row, e
 		return row, err
 	}
 	facts := c.plans[method].Base
-	row.Trainable, row.Share = facts.TrainableSize, float64(facts.TrainableSize)/float64(facts.Parameters)
+	row.Trainable, row.Share = facts.TrainableSize, float64(facts.TrainableSize)/float64(facts.Total)
 	for i := range c.seeds {
 		spec.Seed = c.spec.Seed + uint64(i)
 		if err := c.once(ctx, spec, &row); err != nil {
