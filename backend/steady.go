@@ -15,8 +15,10 @@ const mallocEnv = "GLIBC_TUNABLES"
 // costs a quarter of the compiler's speed, whose threads wait for each other. It is
 // empty if the user has settings of their own.
 func SteadyEnv() []string {
-	if strings.Contains(os.Getenv(mallocEnv), "glibc.malloc.") {
+	had := os.Getenv(mallocEnv)
+	if strings.Contains(had, "glibc.malloc.") {
 		return nil
 	}
-	return []string{mallocEnv + "=glibc.malloc.arena_max=1:glibc.malloc.tcache_count=127"}
+	ours := "glibc.malloc.arena_max=1:glibc.malloc.tcache_count=127"
+	return []string{mallocEnv + "=" + strings.TrimPrefix(had+":"+ours, ":")}
 }
