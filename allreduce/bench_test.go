@@ -21,7 +21,7 @@ func BenchmarkMaxExponents(b *testing.B) {
 	}
 }
 
-func BenchmarkAddLane(b *testing.B) {
+func BenchmarkSumLanes(b *testing.B) {
 	g := dense(1, loraParameters)[0]
 	for _, codec := range codecs {
 		b.Run(string(codec), func(b *testing.B) {
@@ -30,7 +30,7 @@ func BenchmarkAddLane(b *testing.B) {
 			allreduce.MaxExponents(exps, g)
 			b.SetBytes(4 * loraParameters)
 			for b.Loop() {
-				q.AddLane(sum, exps, g, rounding)
+				q.SumLanes(sum, exps, allreduce.Lane{Gradient: g, Noise: rounding})
 			}
 		})
 	}
@@ -43,9 +43,11 @@ func BenchmarkRequantizeAndDequantize(b *testing.B) {
 	for l := range g {
 		allreduce.MaxExponents(exps, g[l])
 	}
+	var lanes []allreduce.Lane
 	for l := range g {
-		q.AddLane(sum, exps, g[l], rounding)
+		lanes = append(lanes, allreduce.Lane{Gradient: g[l], Noise: rounding})
 	}
+	q.SumLanes(sum, exps, lanes...)
 	got, e := make([]int32, len(sum)), make([]byte, len(exps))
 	b.SetBytes(4 * loraParameters)
 	for b.Loop() {

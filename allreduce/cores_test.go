@@ -10,7 +10,6 @@ import (
 
 	"carillon/allreduce"
 	"carillon/allreduce/ringtest"
-	"carillon/job"
 )
 
 // A sum of this many values is cut over several cores.
@@ -70,9 +69,11 @@ func onCores(t *testing.T, cores int, codec allreduce.Codec, lanes [][]float32) 
 	for _, g := range lanes {
 		allreduce.MaxExponents(exps, g)
 	}
+	var keyed []allreduce.Lane
 	for i, g := range lanes {
-		q.AddLane(sum, exps, g, job.NewKey(1, job.ForRounding, 0, uint64(i)))
+		keyed = append(keyed, allreduce.Lane{Gradient: g, Noise: laneKey(i)})
 	}
+	q.SumLanes(sum, exps, keyed...)
 	q.Requantize(sum, exps, requanted, 0)
 	all := allreduce.Canonical(nil, exps, sum, allreduce.Tail{1, 2})
 	floats := make([]float32, manyValues)

@@ -6,7 +6,7 @@
 //
 // A gradient is a flat []float32, cut in blocks of 256. First the nodes agree on
 // one exponent a block, the largest in any lane of any node (MaxExponents,
-// Agree). Then each lane is rounded to integers on that shared scale (AddLane);
+// Agree). Then each lane is rounded to integers on that shared scale (SumLanes);
 // integers may be added in any grouping. The finished sum is rounded once more
 // to the codec's width (Requantize, q8 only) and read back as float32
 // (Dequantize). A block whose exponent is 0 is absent: all zeros, not sent.

@@ -6,7 +6,7 @@ import (
 	"carillon/job"
 )
 
-// The noise is most of quantizing's work: five multiplications a value. AVX2 does
+// Of a large gradient every pass counts, and the noise is most of quantizing's work: five multiplications a value. AVX2 does
 // eight values at once, and gives the same bits: integers, one exact product, one
 // addition rounded to nearest, one rounding down.
 

@@ -53,35 +53,21 @@ func NewQuantizer(c Codec, lanes int) (Quantizer, error) {
 // Bits is b: a lane's integers are within ±2^(b-1).
 func (q Quantizer) Bits() int { return q.bits }
 
-// AddLane rounds one lane's gradient g to integers and adds them to sum:
-//
-//	q = floor(x * 2^(b-1) / 2^(E-126) + u)
-//
-// u is the lane's noise in [0, 1) at x's flat index (q8), or 1/2. noise is
-// job.NewKey(seed, job.ForRounding, step, lane). exps are the agreed exponents,
-// at least those of g; blocks of exponent 0 and 255 are left out. len(sum) is
-// len(g), len(exps) is Blocks(len(g)).
-func (q Quantizer) AddLane(sum []int32, exps []byte, g []float32, noise job.Key) {
-	mustMatch("gradient", len(g), len(exps))
-	mustMatch("sum", len(sum), len(exps))
-	inParallel(len(exps), func(from, to int) {
-		for b := from; b < to; b++ {
-			if exps[b] != absent && exps[b] != notFinite {
-				q.addBlock(block(sum, b), int(exps[b]), block(g, b), noise, uint64(b)*Block)
-			}
-		}
-	})
-}
-
-// Lane is a lane's gradient, and the key of its noise.
+// Lane is a lane's gradient and its noise: job.NewKey(seed, job.ForRounding, step, lane).
 type Lane struct {
 	Gradient []float32
 	Noise    job.Key
 }
 
-// SumLanes makes sum what AddLane makes of zeros and each of the lanes, block by block:
-// a block of the sum is in the cache until all are in it.
-func (q Quantizer) SumLanes(sum []int32, exps []byte, lanes []Lane) {
+// SumLanes rounds each lane's gradient to integers and makes sum what they add up to:
+//
+//	q = floor(x * 2^(b-1) / 2^(E-126) + u)
+//
+// u is the lane's noise in [0, 1) at x's flat index (q8), or 1/2. exps are the agreed
+// exponents, at least those of every lane; blocks of exponent 0 and 255 become zero.
+// All vectors are of one length, len(exps) is its Blocks. A block of the sum stays in
+// the cache until all lanes are in it.
+func (q Quantizer) SumLanes(sum []int32, exps []byte, lanes ...Lane) {
 	mustMatch("sum", len(sum), len(exps))
 	for _, l := range lanes {
 		mustMatch("gradient", len(l.Gradient), len(exps))

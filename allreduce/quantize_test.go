@@ -43,7 +43,7 @@ func TestQuantizingGivesTheGoldenIntegers(t *testing.T) {
 	} {
 		sum, exps := make([]int32, len(g)), make([]byte, 1)
 		allreduce.MaxExponents(exps, g)
-		quantizer(t, codec, 8).AddLane(sum, exps, g, rounding)
+		quantizer(t, codec, 8).SumLanes(sum, exps, allreduce.Lane{Gradient: g, Noise: rounding})
 		if exps[0] != 127 || !slices.Equal(sum, want) {
 			t.Errorf("%s: exponent %d, integers\n got %v\nwant %v", codec, exps[0], sum, want)
 		}
@@ -233,7 +233,7 @@ func TestQuantizingIsTheFormula(t *testing.T) {
 		for b := range exps { // another lane may have raised it
 			exps[b] = max(exps[b], byte(rapid.IntRange(0, 254).Draw(t, "other lane")))
 		}
-		q.AddLane(sum, exps, g, key)
+		q.SumLanes(sum, exps, allreduce.Lane{Gradient: g, Noise: key})
 		for i, x := range g {
 			u := float32(0.5)
 			if codec == allreduce.Q8 {
@@ -259,7 +259,7 @@ func TestQ8IsUnbiased(t *testing.T) {
 		var total int64
 		for i := range draws {
 			sum := []int32{0}
-			q.AddLane(sum, exps, []float32{x}, job.NewKey(uint64(i), job.ForRounding, 0, 0))
+			q.SumLanes(sum, exps, allreduce.Lane{Gradient: []float32{x}, Noise: job.NewKey(uint64(i), job.ForRounding, 0, 0)})
 			total += int64(sum[0])
 		}
 		if mean := float64(total) / draws / 64; math.Abs(mean-float64(x)) > 5*0.5/64/math.Sqrt(draws) {
@@ -313,12 +313,12 @@ func TestManyGoroutinesGiveTheSameBits(t *testing.T) {
 	q := quantizer(t, allreduce.Q16, 8)
 	sum, exps := make([]int32, n), make([]byte, allreduce.Blocks(n))
 	allreduce.MaxExponents(exps, g)
-	q.AddLane(sum, exps, g, rounding)
+	q.SumLanes(sum, exps, allreduce.Lane{Gradient: g, Noise: rounding})
 	for from := 0; from < n; from += 100 * allreduce.Block {
 		to := min(n, from+100*allreduce.Block)
 		part, e := make([]int32, to-from), make([]byte, allreduce.Blocks(to-from))
 		allreduce.MaxExponents(e, g[from:to])
-		q.AddLane(part, e, g[from:to], rounding)
+		q.SumLanes(part, e, allreduce.Lane{Gradient: g[from:to], Noise: rounding})
 		if !slices.Equal(part, sum[from:to]) || !slices.Equal(e, exps[from/allreduce.Block:allreduce.Blocks(to)]) {
 			t.Fatalf("values %d to %d differ", from, to)
 		}
@@ -339,13 +339,19 @@ func TestLanesAtOnceGiveTheSameBits(t *testing.T) {
 			allreduce.MaxExponents(exps, g)
 			lanes = append(lanes, allreduce.Lane{Gradient: g, Noise: key})
 		}
-		want, got := make([]int32, n), make([]int32, n)
-		for i, l := range lanes {
-			q.AddLane(want, exps, l.Gradient, l.Noise)
-			got[i], got[n-1-i] = 7, 7
+		exps[1] = 255 // as a lane of another node may have it
+		want, got, one := make([]int32, n), slices.Repeat([]int32{7}, n), make([]int32, n)
+		for _, l := range lanes {
+			q.SumLanes(one, exps, l)
+			for i, s := range one {
+				want[i] += s
+			}
 		}
-		if q.SumLanes(got, exps, lanes); !slices.Equal(got, want) {
+		if q.SumLanes(got, exps, lanes...); !slices.Equal(got, want) {
 			t.Errorf("%s: other integers", codec)
+		}
+		if !slices.Equal(got[allreduce.Block:], make([]int32, n-allreduce.Block)) {
+			t.Errorf("%s: blocks that are not finite, or absent, are not zero", codec)
 		}
 	}
 }

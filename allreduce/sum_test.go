@@ -77,7 +77,7 @@ func naive(q allreduce.Quantizer, lanes [][]float32, exps []byte) []int64 {
 	total := make([]int64, len(lanes[0]))
 	for l, g := range lanes {
 		one := make([]int32, len(g))
-		q.AddLane(one, exps, g, laneKey(l))
+		q.SumLanes(one, exps, allreduce.Lane{Gradient: g, Noise: laneKey(l)})
 		for i, s := range one {
 			total[i] += int64(s)
 		}
@@ -129,11 +129,13 @@ func TestAnyGroupingOfLanesGivesTheSameSum(t *testing.T) {
 			if _, _, err := allreduce.Agree(context.Background(), m, exps, allreduce.Tail{}, nil); err != nil {
 				return err
 			}
+			var carried []allreduce.Lane
 			for l, lane := range g {
 				if carrier[l] == m.Rank() {
-					q.AddLane(sum, exps, lane, laneKey(l))
+					carried = append(carried, allreduce.Lane{Gradient: lane, Noise: laneKey(l)})
 				}
 			}
+			q.SumLanes(sum, exps, carried...)
 			if err := allreduce.Sum(context.Background(), m, alg, q, sum, exps, requanted); err != nil {
 				return err
 			}

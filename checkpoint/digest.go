@@ -31,12 +31,11 @@ func HashUpdated(w, m, v []float32, update func(from, to int)) [32]byte {
 	n := (len(w) + sliceLen - 1) / sliceLen
 	leaves := make([][16]byte, 3*n)
 	inParallel(n, func(first, next int) {
-		buf := make([]byte, min(sliceBytes, 4*len(w)))
 		for i := first; i < next; i++ {
 			from, to := i*sliceLen, min((i+1)*sliceLen, len(w))
 			update(from, to)
 			for k, vector := range [...][]float32{w, m, v} {
-				leaves[k*n+i] = xxh3.Hash128(endian.View(buf, vector[from:to])).Bytes()
+				leaves[k*n+i] = xxh3.Hash128(endian.View(vector[from:to])).Bytes()
 			}
 		}
 	})
@@ -68,9 +67,8 @@ func Digest0(identity, base, data [32]byte, trainables []float32) [32]byte {
 	h.Write(identity[:])
 	h.Write(base[:])
 	h.Write(data[:])
-	buf := make([]byte, min(sliceBytes, 4*len(trainables)))
 	for part := range slices.Chunk(trainables, sliceLen) {
-		h.Write(endian.View(buf, part))
+		h.Write(endian.View(part))
 	}
 	return [32]byte(h.Sum(nil))
 }

@@ -37,6 +37,34 @@ func TestNamesAreThoseOfTheFormatOnAnyCores(t *testing.T) {
 	}
 }
 
+// What an update makes is named, in slices or whole, on any number of cores.
+func TestAnUpdateIsHashedAsItIsMade(t *testing.T) {
+	for _, n := range []int{0, 5, 2*sliceLen + 5} {
+		for _, cores := range []int{1, 4} {
+			was := runtime.GOMAXPROCS(cores)
+			vectors, _ := numbers(n)
+			got := HashUpdated(vectors[0], vectors[1], vectors[2], func(from, to int) {
+				for _, v := range vectors {
+					for i := from; i < to; i++ {
+						v[i]++
+					}
+				}
+			})
+			var plain [3][]byte
+			for k, v := range vectors {
+				for _, x := range v {
+					plain[k] = binary.LittleEndian.AppendUint32(plain[k], math.Float32bits(x))
+				}
+			}
+			before, _ := numbers(n)
+			if n > 0 && (vectors[0][0] != before[0][0]+1 || vectors[2][n-1] != before[2][n-1]+1) || got != plainHash(plain) {
+				t.Errorf("%d elements on %d cores: another name, or not one update of each element", n, cores)
+			}
+			runtime.GOMAXPROCS(was)
+		}
+	}
+}
+
 // numbers makes three vectors, and their bytes.
 func numbers(n int) (vectors [3][]float32, plain [3][]byte) {
 	for i := range vectors {

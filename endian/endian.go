@@ -17,13 +17,14 @@ const size = 4
 var little = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
 // View returns the bytes of values: their own memory, which must not be written to, or
-// on a machine of another order the start of buf, which has room for them.
-func View[T Number](buf []byte, values []T) []byte {
+// on a machine of another order a copy.
+func View[T Number](values []T) []byte {
 	if little {
 		return memory(values)
 	}
-	Put(buf, values)
-	return buf[:size*len(values)]
+	b := make([]byte, size*len(values))
+	Put(b, values)
+	return b
 }
 
 // Put writes the bytes of values to the start of dst.

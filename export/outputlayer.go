@@ -48,6 +48,9 @@ func openOutputLayer(dir string, config []byte) (AdapterInfo, []safetensors.Tens
 	if err != nil {
 		return AdapterInfo{}, nil, fmt.Errorf("%s: %w", adapterConfigFile, err)
 	}
+	if task != job.CausalLM && task != job.Seq2SeqLM {
+		return AdapterInfo{}, nil, fmt.Errorf("%s: peft_type %s with task_type %q of ours; want that of %s or %s", adapterConfigFile, outputLayerType, task, causalLM, seq2seqLM)
+	}
 	tensors, err := readPEFT(dir)
 	if err != nil {
 		return AdapterInfo{}, nil, err

@@ -93,7 +93,7 @@ func suits(spec job.Spec) error {
 	switch {
 	case spec.TaskType == job.Regression && spec.Feature.Classifier == "mlp":
 		return fmt.Errorf("feature.classifier: mlp, and the data is for task_type %s; an mlp tells classes apart: want classifier logistic, which is a ridge regression for numbers", spec.TaskType)
-	case says(spec) && spec.Feature.Classifier == "mlp":
+	case writes(spec) && spec.Feature.Classifier == "mlp":
 		return fmt.Errorf("feature.classifier: mlp, and the data is for task_type %s; an mlp tells classes apart: want classifier logistic, which is the output layer for text", spec.TaskType)
 	case spec.TaskType == job.MaskedLM:
 		return fmt.Errorf("method: feature, and the data is for task_type %s; want %s, %s, %s or %s, or method lora or prefix", spec.TaskType, job.SeqCls, job.Regression, job.CausalLM, job.Seq2SeqLM)
@@ -101,15 +101,17 @@ func suits(spec job.Spec) error {
 	return nil
 }
 
-// says tells whether a recipe's model is to write text.
-func says(spec job.Spec) bool { return spec.TaskType == job.CausalLM || spec.TaskType == job.Seq2SeqLM }
+// writes tells whether a recipe's model is to write text.
+func writes(spec job.Spec) bool {
+	return spec.TaskType == job.CausalLM || spec.TaskType == job.Seq2SeqLM
+}
 
 func newSource(be *backend.Backend, spec job.Spec, set *shard.Set, facts model.Facts, progress corpus.Progress) *Source {
 	s := &Source{spec: spec, set: set, facts: facts, progress: progress}
 	s.load = sync.OnceValues(func() (Encoder, error) { return s.encoder(be) })
 	s.session = sync.OnceValues(func() (*model.Session, error) { return s.open(be) })
 	what := spec.Feature.Pooling
-	if says(spec) {
+	if writes(spec) {
 		s.words, what = wordsOf(s), fmt.Sprint("states, packed ", spec.SamplePacking)
 	}
 	s.key = KeyOf(facts.Hash, set.Hash(), what, fmt.Sprint(be.Kind(), " ", be.Threads()))

@@ -88,18 +88,19 @@ func (s *Source) states(ctx context.Context, from, to int) ([]float32, error) {
 		order, examples = append(order, i-start), append(examples, s.example(i))
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return len(examples[b].Tokens) - len(examples[a].Tokens) })
+	target := s.targetLen(examples)
 	out := make([]float32, (to-from)*s.facts.Width)
 	for done := 0; done < len(order); {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		length := min(padded(len(examples[order[done]].Tokens)), s.facts.Context)
-		rows := max(1, batchTokens/length)
+		rows := max(1, batchTokens/max(length, target))
 		batch := order[done:min(done+rows, len(order))]
 		in := inputOf(examples, batch, rows, length)
-		if s.decodes() {
-			s.addDecoder(&in, examples, batch)
-			length = in.TargetLen
+		if target > 0 {
+			s.addDecoder(&in, examples, batch, target)
+			length = target
 		}
 		states, err := session.States(in)
 		if err != nil {
@@ -115,19 +116,23 @@ func (s *Source) states(ctx context.Context, from, to int) ([]float32, error) {
 	return out, nil
 }
 
-// addDecoder adds what a decoder reads of a batch.
-func (s *Source) addDecoder(in *model.Input, examples []shard.Example, batch []int) {
-	for _, i := range batch {
-		in.TargetLen = max(in.TargetLen, padded(len(examples[i].Labels)))
-	}
-	in.DecoderTokens = make([]int32, in.Rows*in.TargetLen)
-	target := make([]int32, in.TargetLen)
-	for r, i := range batch {
-		n := copy(target, examples[i].Labels)
-		for t := n; t < len(target); t++ {
-			target[t] = shard.Ignore
+// targetLen is the length of a decoder's rows for examples; 0: there is no decoder.
+func (s *Source) targetLen(examples []shard.Example) (n int) {
+	if s.decodes() {
+		for _, x := range examples {
+			n = max(n, padded(len(x.Labels)))
 		}
-		s.set.ShiftRight(in.DecoderTokens[r*in.TargetLen:][:in.TargetLen], target)
+	}
+	return n
+}
+
+// addDecoder adds what a decoder reads of a batch, in rows of length target.
+func (s *Source) addDecoder(in *model.Input, examples []shard.Example, batch []int, target int) {
+	in.TargetLen = target
+	in.DecoderTokens = make([]int32, in.Rows*in.TargetLen)
+	for r, i := range batch {
+		said := append(slices.Clone(examples[i].Labels), slices.Repeat([]int32{shard.Ignore}, target-len(examples[i].Labels))...)
+		s.set.ShiftRight(in.DecoderTokens[r*target:][:target], said)
 	}
 }
 

@@ -51,7 +51,7 @@ func (s *Session) States(in Input) ([]float32, error) {
 }
 
 // HeadGradient returns the loss of states [n, d] as States gives them, where labels
-// (n; -100 where nothing is asked) are the tokens that follow, summed, and fills grad
+// (n; -100 where nothing is asked) are the tokens that are to be said there, summed, and fills grad
 // (Size numbers) with its gradient by what the session trains of the head.
 func (s *Session) HeadGradient(states []float32, labels []int32, grad []float32) (loss float32, err error) {
 	width, _, _ := s.model.arch.Dimensions()

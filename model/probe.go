@@ -5,7 +5,6 @@ import (
 	"errors"
 	"hash"
 	"math"
-	"slices"
 
 	"carillon/endian"
 	"carillon/job"
@@ -100,8 +99,5 @@ func (t task) probeTargets(key job.Key, rows int) []int32 {
 
 // writeFloats hashes numbers by their bits, little-endian.
 func writeFloats(h hash.Hash, x []float32) {
-	var b [4096]byte
-	for part := range slices.Chunk(x, len(b)/4) {
-		h.Write(endian.View(b[:], part))
-	}
+	h.Write(endian.View(x))
 }

@@ -52,7 +52,7 @@ type Session struct {
 	size   int
 	packs  []pack
 
-	mu      sync.RWMutex     // guards what the next field points to: held for reading while a program runs
+	mu      sync.RWMutex     // guards the two fields below and the memory behind them: held for reading while a program runs
 	weights []compute.Buffer // the trainables on the device, one a pack
 	shared  [][]float32      // the memory of each, where the device's is the host's
 
@@ -169,7 +169,9 @@ func (s *Session) Upload(flat []float32) error {
 	return nil
 }
 
-// share is Upload where the device's memory is the host's: it is taken once.
+// share is Upload where the device's memory is the host's: it is taken once, and no
+// program runs while it is written to. An engine that remembers what stood at an address
+// would compute with the weights of an earlier step (XNNPACK does: see package backend).
 func (s *Session) share(flat []float32) error {
 	for i, p := range s.packs {
 		if s.weights[i] != nil {
@@ -218,7 +220,7 @@ func (s *Session) Close() error {
 	for i, b := range s.weights {
 		if b != nil {
 			errs = append(errs, b.Finalize())
-			s.weights[i] = nil
+			s.weights[i], s.shared[i] = nil, nil
 		}
 	}
 	s.compiling.Lock()

@@ -6,28 +6,16 @@ import "math"
 // allreduce, so that a sharded optimizer cuts where the sum is cut.
 const block = 256
 
-// Norm returns the Euclidean norm of g. Squares are added in float64, in order
-// inside each block of 256, and the blocks' sums in block order.
-func Norm(g []float32) float64 {
-	return normOf(g, squares)
-}
-
 // MeanAndNorm divides a summed gradient by the number of tokens it was summed over, in
-// float64, rounded once, and returns the Norm of what comes of it.
+// float64, rounded once, and returns the Euclidean norm of what comes of it. Squares are
+// added in float64, in order inside each block of 256, and the blocks' sums in block order.
 func MeanAndNorm(g []float32, tokens int64) float64 {
-	n := float64(tokens)
-	return normOf(g, func(part []float32) float64 {
-		divide(part, n)
-		return squares(part)
-	})
-}
-
-// normOf is the norm of what one's squares add up to, block by block.
-func normOf(g []float32, one func(part []float32) (squares float64)) float64 {
-	sums := make([]float64, (len(g)+block-1)/block)
+	n, sums := float64(tokens), make([]float64, (len(g)+block-1)/block)
 	split(len(g), func(from, to int) {
 		for at := from; at < to; at += block {
-			sums[at/block] = one(g[at:min(to, at+block)])
+			part := g[at:min(to, at+block)]
+			divide(part, n)
+			sums[at/block] = squares(part)
 		}
 	})
 	var total float64

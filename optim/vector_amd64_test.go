@@ -43,7 +43,7 @@ func TestVectorsGiveThePlainBits(t *testing.T) {
 	})
 }
 
-// Neither must dividing, for any numbers at all.
+// Dividing gives the plain bits too, for any numbers at all.
 func TestVectorsDivideLikeThePlainLoop(t *testing.T) {
 	if !vectors {
 		t.Skip("this CPU has no AVX")

@@ -170,8 +170,8 @@ func number(mask []int32, starts []byte, n int) {
 	}
 }
 
-// ShiftRight fills dst, zeros, with what a decoder reads before it says target, which is
-// as long.
+// ShiftRight fills dst, zeros, with what a decoder reads before it says target. Both are
+// of one length, at least 1.
 func (s *Set) ShiftRight(dst, target []int32) {
 	dst[0] = s.layout.info.DecoderStart
 	for i, id := range target[:len(target)-1] {

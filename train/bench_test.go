@@ -39,7 +39,7 @@ func benchmarkHost(b *testing.B, size int) {
 	for b.Loop() {
 		clear(t.work.exps)
 		allreduce.MaxExponents(t.work.exps, lane)
-		q.SumLanes(t.work.sum, t.work.exps, []allreduce.Lane{{Gradient: lane, Noise: job.Key{1, 2}}})
+		q.SumLanes(t.work.sum, t.work.exps, allreduce.Lane{Gradient: lane, Noise: job.Key{1, 2}})
 		q.Requantize(t.work.sum, t.work.exps, job.Key{3, 4}, 0)
 		if _, err := t.apply(t.work.sum, t.work.exps, allreduce.Tail{allreduce.Tokens: 100}); err != nil {
 			b.Fatal(err)

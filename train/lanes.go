@@ -68,8 +68,8 @@ func (t *Trainer) gradient(step uint64, lane int) (*laneGradient, error) {
 	return l, nil
 }
 
-// keyed gives each lane the key of its rounding at a step.
-func keyed(lanes []*laneGradient, seed, step uint64) (all []allreduce.Lane) {
+// withNoise gives each lane the key of its rounding at a step.
+func withNoise(lanes []*laneGradient, seed, step uint64) (all []allreduce.Lane) {
 	for _, l := range lanes {
 		all = append(all, allreduce.Lane{Gradient: l.grad, Noise: job.NewKey(seed, job.ForRounding, step, uint64(l.lane))})
 	}

@@ -55,7 +55,7 @@ func (t *Trainer) step(ctx context.Context, m Mesh, r roster.Roster) (Word, erro
 	}
 
 	// Each lane as integers on those scales; their sum over this node, then over all.
-	t.quantizer.SumLanes(sum, exps, keyed(lanes, seed, step))
+	t.quantizer.SumLanes(sum, exps, withNoise(lanes, seed, step)...)
 	adding, cancel := context.WithTimeout(ctx, sumPatience)
 	defer cancel()
 	if err := allreduce.Sum(adding, m, word.Algorithm, t.quantizer, sum, exps, job.NewKey(seed, job.ForRequantize, step)); err != nil {

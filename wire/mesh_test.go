@@ -98,10 +98,12 @@ func sumLanes(ctx context.Context, m *Mesh, alg allreduce.Algorithm, params, lan
 	if _, _, err := allreduce.Agree(ctx, m, exps, allreduce.Tail{}, []byte("word")); err != nil {
 		return nil, nil, err
 	}
+	var carried []allreduce.Lane
 	for lane := m.Rank(); lane < lanes; lane += m.Size() {
 		fill(lane)
-		q.AddLane(sum, exps, g, job.NewKey(1, job.ForRounding, 1, uint64(lane)))
+		carried = append(carried, allreduce.Lane{Gradient: slices.Clone(g), Noise: job.NewKey(1, job.ForRounding, 1, uint64(lane))})
 	}
+	q.SumLanes(sum, exps, carried...)
 	err = allreduce.Sum(ctx, m, alg, q, sum, exps, noise)
 	return sum, exps, err
 }

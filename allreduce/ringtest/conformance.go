@@ -166,9 +166,11 @@ func Step(ctx context.Context, m allreduce.Mesh, alg allreduce.Algorithm, q allr
 		return nil, nil, err
 	}
 	const seed = 42
+	var carried []allreduce.Lane
 	for l := first; l < next; l++ {
-		q.AddLane(sum, exps, lanes[l], job.NewKey(seed, job.ForRounding, step, uint64(l)))
+		carried = append(carried, allreduce.Lane{Gradient: lanes[l], Noise: job.NewKey(seed, job.ForRounding, step, uint64(l))})
 	}
+	q.SumLanes(sum, exps, carried...)
 	err = allreduce.Sum(ctx, m, alg, q, sum, exps, job.NewKey(seed, job.ForRequantize, step))
 	return allreduce.Canonical(nil, exps, sum, tail), slices.Clone(word), err
 }

@@ -18,6 +18,7 @@ import (
 	"carillon/guide"
 	"carillon/job"
 	"carillon/launch"
+	"carillon/model"
 	"carillon/shard"
 )
 
@@ -101,6 +102,20 @@ func tellFeature(w io.Writer, r feature.Result) error {
 	return err
 }
 
+// featureShare is how much of all parameters was fitted. An output layer may be the
+// base's own; a classifier is not, and takes the place of none.
+func (c *comparison) featureShare(ctx context.Context, spec job.Spec, r feature.Result) (float64, error) {
+	all := c.facts.Parameters + r.Trainable
+	if r.Task == job.CausalLM || r.Task == job.Seq2SeqLM {
+		facts, err := model.Inspect(ctx, spec)
+		if err != nil {
+			return 0, err
+		}
+		all = facts.Total
+	}
+	return float64(r.Trainable) / float64(all), nil
+}
+
 // feature fits a classifier with each seed, and fills in the row. The first one
 // reads the texts for all.
 func (c *comparison) feature(ctx context.Context, spec job.Spec, row *guide.Row) error {
@@ -133,7 +148,10 @@ func (c *comparison) feature(ctx context.Context, spec job.Spec, row *guide.Row)
 		}
 		row.Runs = append(row.Runs, quality)
 		row.Quality += quality / float64(c.seeds)
-		row.Gap, row.Trainable, row.Share = r.Loss-r.TrainLoss, r.Trainable, float64(r.Trainable)/float64(c.facts.Parameters+r.Trainable)
+		row.Gap, row.Trainable = r.Loss-r.TrainLoss, r.Trainable
+		if row.Share, err = c.featureShare(ctx, spec, r); err != nil {
+			return err
+		}
 		row.Seconds = max(row.Seconds, r.Reading+r.Fitting)
 		if r.Encoded > 0 {
 			row.TokensPerSecond = float64(r.Tokens) / r.Reading

@@ -54,7 +54,11 @@ func methodStep(args []string, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return serve(in, json.NewEncoder(out), step, first, be.Keep)
+	keep := be.Keep
+	if args[1] == "feature" { // texts are read by processes that do not
+		keep = func() {}
+	}
+	return serve(in, json.NewEncoder(out), step, first, keep)
 }
 
 // serve says what there is, and steps as often as it is told to, after keep.
