@@ -6,9 +6,9 @@ import (
 	"carillon/job"
 )
 
-// Of a large gradient every pass counts, and the noise is most of quantizing's work: five multiplications a value. AVX2 does
-// eight values at once, and gives the same bits: integers, one exact product, one
-// addition rounded to nearest, one rounding down.
+// Of a large gradient every pass counts, and the noise is most of quantizing's work:
+// five multiplications a value. AVX2 does eight values at once, and gives the same bits:
+// integers, one exact product, one addition rounded to nearest, one rounding down.
 
 // vectors says whether this CPU can; tests switch it.
 var vectors = cpu.X86.HasAVX2

@@ -49,7 +49,11 @@ func openOutputLayer(dir string, config []byte) (AdapterInfo, []safetensors.Tens
 		return AdapterInfo{}, nil, fmt.Errorf("%s: %w", adapterConfigFile, err)
 	}
 	if task != job.CausalLM && task != job.Seq2SeqLM {
-		return AdapterInfo{}, nil, fmt.Errorf("%s: peft_type %s with task_type %q of ours; want that of %s or %s", adapterConfigFile, outputLayerType, task, causalLM, seq2seqLM)
+		described := "no task_type"
+		if c.TaskType != nil {
+			described = "task_type " + *c.TaskType
+		}
+		return AdapterInfo{}, nil, fmt.Errorf("%s: peft_type %s with %s; want task_type %s or %s", adapterConfigFile, outputLayerType, described, causalLM, seq2seqLM)
 	}
 	tensors, err := readPEFT(dir)
 	if err != nil {

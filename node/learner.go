@@ -37,8 +37,8 @@ func input(b *shard.Batch) model.Input {
 }
 
 // warm compiles the gradient for every length of the job; then nothing is left to
-// compile, and the backend keeps its memory. It returns what kind
-// of backend this is: the hash of what the programs compute on a probe batch.
+// compile, and the backend keeps its memory. It returns what kind of backend this is:
+// the hash of what the programs compute on a probe batch.
 func (l *learner) warm(s job.Spec) ([32]byte, error) {
 	kind := sha256.New()
 	target := shard.PlanOf(s).TargetLen
