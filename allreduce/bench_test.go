@@ -54,7 +54,7 @@ func BenchmarkRequantizeAndDequantize(b *testing.B) {
 		copy(got, sum)
 		copy(e, exps)
 		q.Requantize(got, e, requanted, 0)
-		if err := q.Dequantize(g[0], got, e); err != nil {
+		if _, err := q.Dequantize(got, e, func(int, []float32) {}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -76,13 +76,14 @@ func onCores(t *testing.T, cores int, codec allreduce.Codec, lanes [][]float32) 
 	q.SumLanes(sum, exps, keyed...)
 	q.Requantize(sum, exps, requanted, 0)
 	all := allreduce.Canonical(nil, exps, sum, allreduce.Tail{1, 2})
-	floats := make([]float32, manyValues)
-	if err := q.Dequantize(floats, sum, exps); err != nil {
-		t.Fatal(err)
-	}
 	back, values, tail, err := allreduce.ParseCanonical(all, manyValues)
 	if err != nil || !slices.Equal(back, exps) || !slices.Equal(values, sum) || tail != (allreduce.Tail{1, 2}) {
 		t.Errorf("%s on %d cores: the canonical form does not read back (%v)", codec, cores, err)
+	}
+	seen := make([]float32, manyValues)
+	floats, err := q.Dequantize(sum, exps, func(from int, g []float32) { copy(seen[from:], g) })
+	if err != nil || !slices.Equal(seen, floats) {
+		t.Fatalf("%s on %d cores: not all floats were handed on (%v)", codec, cores, err)
 	}
 	for _, x := range floats {
 		all = append(all, byte(math.Float32bits(x)), byte(math.Float32bits(x)>>8), byte(math.Float32bits(x)>>16), byte(math.Float32bits(x)>>24))

@@ -22,7 +22,7 @@ var (
 // The SHA-256 of the canonical sum of ringtest.Gradients(8, 5000) at step 3, for
 // each codec (TestSumHasTheGoldenBits).
 var goldenSums = map[string]string{
-	"q8":  "3615079e53c2cb8f5bdf9a9fedb880e94061f4073267d24b9168396ca5a3f653",
-	"q16": "50e7fcf50be56e3eb86f6705089c9c18e9d11c5bdd107e781e90f495f12ed5e2",
-	"q32": "890c81cd4ecba8b53200d366d46673e8073a5034512759577094f70439c2e713",
+	"q8":  "435951685d05500cd5a5b9bcf68cd748089cb3386338552e7a3f8cd5802b26bb",
+	"q16": "64261af5163726223f6b2454443874980e0d6661ca4b083437e9f7d14cb0e608",
+	"q32": "455f0b981e16191a89168a9493ac83343f27bdb6d54a69f2ceb3986f621c40ae",
 }

@@ -21,15 +21,15 @@ func (p Pieces) packPartial(sum []int32, r int) []byte {
 }
 
 // pack appends the blocks of piece r that present, which has an exponent for every
-// block, has an exponent for. Each core packs a run of them.
+// block, has an exponent for. Each core packs a run of them, where it will about lie.
 func (p Pieces) pack(dst []byte, sum []int32, present []byte, r int) []byte {
 	from, to := p.Range(r)
+	dst = slices.Grow(dst, p.guess(r))
 	runs := make([][]byte, workersFor(to-from))
+	part := p.guess(r) / len(runs)
+	room := dst[len(dst):][:part*len(runs)]
 	inRuns(len(runs), to-from, func(i, first, next int) {
-		run := dst
-		if len(runs) > 1 {
-			run = make([]byte, 0, p.guess(r)*(next-first)/(to-from))
-		}
+		run := room[i*part : i*part : (i+1)*part]
 		for b := from + first; b < from+next; b++ {
 			if p.agreed[b] != absent && present[b] != absent {
 				run = packBlock(run, block(sum, b))
@@ -37,10 +37,23 @@ func (p Pieces) pack(dst []byte, sum []int32, present []byte, r int) []byte {
 		}
 		runs[i] = run
 	})
-	if len(runs) == 1 {
-		return runs[0]
+	return join(dst, runs, part)
+}
+
+// join appends runs that lie in the room behind dst, part bytes for each, but for those
+// that outgrew it: then all go to other memory.
+func join(dst []byte, runs [][]byte, part int) []byte {
+	size, longest := 0, 0
+	for _, run := range runs {
+		size, longest = size+len(run), max(longest, len(run))
 	}
-	return slices.Concat(append([][]byte{dst}, runs...)...)
+	if longest > part {
+		dst = slices.Grow(slices.Clip(dst), size+tailSize)
+	}
+	for _, run := range runs {
+		dst = append(dst, run...) // down to its place, where only runs lie that were moved
+	}
+	return dst
 }
 
 // addPartial adds piece r of another rank, as packPartial made it, to sum.
@@ -98,6 +111,12 @@ func (p Pieces) setFinal(sum []int32, exps []byte, r int, msg []byte) error {
 		}
 		exps[b] = e
 	}
+	return p.setPacked(sum, exps, r, msg)
+}
+
+// setPacked sets piece r of sum to the blocks that pack made of it.
+func (p Pieces) setPacked(sum []int32, exps []byte, r int, msg []byte) error {
+	from, to := p.Range(r)
 	at, err := p.places(len(sum), msg, exps, r)
 	if err != nil {
 		return err
@@ -164,15 +183,11 @@ func noRest(msg []byte) error {
 
 // width is the bits that every value of s fits in as two's complement.
 func width(s []int32) int {
-	var any, magnitude int32
-	for _, x := range s {
-		any |= x
-		magnitude |= x ^ x>>31
-	}
-	if any == 0 {
+	low, high := extremes(s)
+	if low == 0 && high == 0 {
 		return 0
 	}
-	return bits.Len32(uint32(magnitude)) + 1
+	return bits.Len32(uint32(max(high, ^low))) + 1
 }
 
 func packedSize(n, width int) int { return (n*width + 7) / 8 }
@@ -183,6 +198,9 @@ func packBlock(dst []byte, s []int32) []byte {
 	dst = append(dst, byte(w))
 	if w == 0 {
 		return dst
+	}
+	if w == 8 {
+		return appendBytes(dst, s)
 	}
 	mask := uint64(1)<<w - 1
 	var acc uint64 // the low n bits are not written yet; n < 32 between values
@@ -198,6 +216,17 @@ func packBlock(dst []byte, s []int32) []byte {
 	for ; n > 0; n -= 8 {
 		dst = append(dst, byte(acc))
 		acc >>= 8
+	}
+	return dst
+}
+
+// appendBytes is packBlock's work for values of a byte, as most finished ones of q8 are.
+func appendBytes(dst []byte, s []int32) []byte {
+	at := len(dst)
+	dst = slices.Grow(dst, len(s))[:at+len(s)]
+	to := dst[at:][:len(s)]
+	for i, x := range s {
+		to[i] = byte(x)
 	}
 	return dst
 }

@@ -167,19 +167,28 @@ func TestCanonicalForm(t *testing.T) {
 	_, sum, exps := hostile()
 	tail := Tail{5, 6, -7}
 	b := Canonical([]byte("x"), exps, sum, tail)[1:]
-	if want := 3 + 4*(Block+5) + 64; len(b) != want {
+	if want := 3 + 1 + Block + 1 + packedSize(5, 6) + 64; len(b) != want {
 		t.Fatalf("%d bytes, want %d", len(b), want)
 	}
-	if !slices.Equal(b[:3], exps) || int32(binary.LittleEndian.Uint32(b[3:])) != -100 || int64(binary.LittleEndian.Uint64(b[len(b)-48:])) != -7 {
-		t.Errorf("the canonical form is not exponents, values, tail")
+	if !slices.Equal(b[:3], exps) || b[3] != 8 || int8(b[4]) != -100 || int64(binary.LittleEndian.Uint64(b[len(b)-48:])) != -7 {
+		t.Errorf("the canonical form is not exponents, packed blocks, tail")
 	}
 	e2, s2, t2, err := ParseCanonical(b, len(sum))
 	if err != nil || !slices.Equal(e2, exps) || !slices.Equal(s2, sum) || t2 != tail {
 		t.Errorf("ParseCanonical gives %v, %d values, %v, err %v", e2, len(s2), t2, err)
 	}
-	for _, bad := range [][]byte{nil, b[:66], b[:len(b)-1], append(slices.Clone(b), 0)} {
+	wide := slices.Concat(b[:3], []byte{16}, widened(sum[:Block]), b[4+Block:])
+	for _, bad := range [][]byte{nil, b[:66], b[:len(b)-1], append(slices.Clone(b), 0), wide} {
 		if _, _, _, err := ParseCanonical(bad, len(sum)); err == nil {
 			t.Errorf("%d bytes were parsed as %d values", len(bad), len(sum))
 		}
 	}
+}
+
+// widened is s in words of two bytes.
+func widened(s []int32) (all []byte) {
+	for _, x := range s {
+		all = binary.LittleEndian.AppendUint16(all, uint16(x))
+	}
+	return all
 }

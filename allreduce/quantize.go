@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
+	"unsafe"
 
 	"carillon/job"
 )
@@ -168,7 +170,8 @@ func (q Quantizer) Requantize(sum []int32, exps []byte, noise job.Key, firstBloc
 }
 
 func (q Quantizer) requantizeBlock(sum []int32, e byte, noise job.Key, first uint64) byte {
-	k := bits.Len32(largest(sum))
+	low, high := extremes(sum)
+	k := bits.Len32(max(uint32(high), uint32(-low))) // of the largest magnitude
 	if k == 0 {
 		return absent
 	}
@@ -188,42 +191,53 @@ func shiftNoisy(sum []int32, shift int, noise job.Key, first uint64) {
 	}
 }
 
-// largest is the largest magnitude in s.
-func largest(s []int32) (m uint32) {
-	for _, x := range s {
-		sign := x >> 31
-		m = max(m, uint32((x^sign)-sign))
+// extremes are the least and the greatest of s and 0.
+func extremes(s []int32) (low, high int32) {
+	low, high, done := extremesVectors(s)
+	for _, x := range s[done:] {
+		low, high = min(low, x), max(high, x)
 	}
-	return m
+	return low, high
 }
 
-// Dequantize reads the finished sum back as floats:
+// atOnce is how many blocks Dequantize hands on at a time.
+const atOnce = 4
+
+// Dequantize reads the finished sum back as floats, which take the sum's memory:
 //
-//	dst = float32(s) * 2^(E-126-(b-1))
+//	float32(s) * 2^(E-126-(b-1))
 //
-// Results below 2^-126 are zero. It returns an error that wraps ErrNotFinite and
-// names the first block whose exponent is 255 or whose values outgrow a float32;
-// dst must then be thrown away. len(dst) is len(sum), len(exps) Blocks(len(sum)).
-func (q Quantizer) Dequantize(dst []float32, sum []int32, exps []byte) error {
-	mustMatch("gradient", len(dst), len(exps))
+// Results below 2^-126 are zero. then is given all of them in runs of four blocks, the
+// last may be shorter, and where each begins: on all cores at once, and while they are in
+// the cache; it may change them. Dequantize returns an error that wraps ErrNotFinite and names the
+// first block whose exponent is 255 or whose values outgrow a float32. len(exps) is
+// Blocks(len(sum)).
+func (q Quantizer) Dequantize(sum []int32, exps []byte, then func(from int, g []float32)) ([]float32, error) {
 	mustMatch("sum", len(sum), len(exps))
-	bad := make([]bool, len(exps))
+	g, bad := asFloats(sum), make([]bool, len(exps))
 	inParallel(len(exps), func(from, to int) {
-		for b := from; b < to; b++ {
-			bad[b] = !q.dequantizeBlock(block(dst, b), block(sum, b), int(exps[b]))
+		for first := from; first < to; first += atOnce {
+			next := min(first+atOnce, to)
+			for b := first; b < next; b++ {
+				bad[b] = !q.dequantizeBlock(block(g, b), block(sum, b), int(exps[b]))
+			}
+			then(first*Block, blocks(g, first, next))
 		}
 	})
-	for b := range bad {
-		if bad[b] {
-			return fmt.Errorf("block %d of %d (values %d to %d): %w", b, len(exps), b*Block, min((b+1)*Block, len(sum))-1, ErrNotFinite)
-		}
+	if b := slices.Index(bad, true); b >= 0 {
+		return nil, fmt.Errorf("block %d of %d (values %d to %d): %w", b, len(exps), b*Block, min((b+1)*Block, len(sum))-1, ErrNotFinite)
 	}
-	return nil
+	return g, nil
+}
+
+// asFloats is the memory of s for as many floats.
+func asFloats(s []int32) []float32 {
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(s))), len(s))
 }
 
 // dequantizeBlock multiplies by two factors, since one may be outside float32:
 // the first product is exact, so the result is rounded once. It reports whether
-// all is finite.
+// all is finite. dst may be the memory of sum.
 func (q Quantizer) dequantizeBlock(dst []float32, sum []int32, e int) bool {
 	if e == absent || e == notFinite {
 		clear(dst)
@@ -232,15 +246,15 @@ func (q Quantizer) dequantizeBlock(dst []float32, sum []int32, e int) bool {
 	k := e - 126 - (q.bits - 1)
 	f1, f2 := powerOfTwo(k/2), powerOfTwo(k-k/2)
 	sum = sum[:len(dst)]
-	var top uint32
-	for i, s := range sum {
+	top, done := dequantizeVectors(dst, sum, f1, f2)
+	for i, s := range sum[done:] {
 		w := math.Float32bits(float32(float32(s)*f1) * f2)
 		field := w & exponentField
 		if field == 0 {
 			w = 0
 		}
 		top = max(top, field)
-		dst[i] = math.Float32frombits(w)
+		dst[done+i] = math.Float32frombits(w)
 	}
 	return top != exponentField
 }

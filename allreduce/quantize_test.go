@@ -106,22 +106,21 @@ func TestDequantizing(t *testing.T) {
 		{allreduce.Q32, 1<<27 - 5, 254, top},
 		{allreduce.Q32, 1<<27 - 1, 254, float32(math.NaN())},
 	} {
-		dst := []float32{9}
-		err := quantizer(t, tt.codec, 8).Dequantize(dst, []int32{tt.s}, []byte{tt.e})
+		dst, err := quantizer(t, tt.codec, 8).Dequantize([]int32{tt.s}, []byte{tt.e}, func(int, []float32) {})
 		switch {
 		case tt.want != tt.want:
 			if !errors.Is(err, allreduce.ErrNotFinite) {
-				t.Errorf("%s: %d with E %d = %v, err %v; want ErrNotFinite", tt.codec, tt.s, tt.e, dst[0], err)
+				t.Errorf("%s: %d with E %d = %v, err %v; want ErrNotFinite", tt.codec, tt.s, tt.e, dst, err)
 			}
 		case err != nil || math.Float32bits(dst[0]) != math.Float32bits(tt.want):
-			t.Errorf("%s: %d with E %d = %g, err %v; want %g", tt.codec, tt.s, tt.e, dst[0], err, tt.want)
+			t.Errorf("%s: %d with E %d = %g, err %v; want %g", tt.codec, tt.s, tt.e, dst, err, tt.want)
 		}
 	}
 }
 
 func TestANonFiniteSumNamesItsBlock(t *testing.T) {
 	sum, exps := make([]int32, 3*allreduce.Block-100), []byte{127, 0, 255}
-	err := quantizer(t, allreduce.Q8, 8).Dequantize(make([]float32, len(sum)), sum, exps)
+	_, err := quantizer(t, allreduce.Q8, 8).Dequantize(sum, exps, func(int, []float32) {})
 	if want := "block 2 of 3 (values 512 to 667): gradient is not finite"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

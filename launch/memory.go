@@ -85,13 +85,20 @@ func (j Plan) activations() int64 {
 	return int64(unused * float64(j.Base.Memory.Activations))
 }
 
-// sums is what a node holds of the sum of a step: integers, what they are as numbers,
-// those of the last steps for who missed them, and messages.
+// sums is what a node holds of the sum of a step: integers, then numbers in their place,
+// those of the last steps, packed, for who missed them, and messages.
 func (j Plan) sums(flat int64, nodes int) int64 {
-	sum := 2*flat + int64(train.KeptSums(j.Base.TrainableSize)+1)*flat
-	if q, err := allreduce.NewQuantizer(allreduce.Codec(j.Spec.Compression), j.Spec.Lanes); err == nil && nodes > 1 {
-		width := min(32, q.Bits()+bits.Len(uint(j.Spec.Lanes-1)))
-		sum += 2 * flat * int64(width) / 32 // what is sent, and what has come
+	partial := int64(32) // bits of a value on the way, and of a finished one
+	if q, err := allreduce.NewQuantizer(allreduce.Codec(j.Spec.Compression), j.Spec.Lanes); err == nil {
+		partial = min(32, int64(q.Bits()+bits.Len(uint(j.Spec.Lanes-1))))
+	}
+	finished := partial
+	if j.Spec.Compression == string(allreduce.Q8) {
+		finished = 10 // with room for blocks that need more than eight
+	}
+	sum := flat + int64(train.KeptSums(j.Base.TrainableSize)+1)*flat*finished/32
+	if nodes > 1 {
+		sum += 2 * flat * partial / 32 // what is sent, and what has come
 	}
 	return sum
 }

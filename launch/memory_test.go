@@ -52,13 +52,13 @@ func TestANodesMemoryIsPredictedByParts(t *testing.T) {
 		{"full", full.Node, "the optimizer", 200, 0},
 		{"full", full.Node, "gradients of 3 lanes", 300, 100},
 		{"full, two lost", full.Lost, "gradients of 9 lanes", 900, 100},
-		{"full", full.Node, "sums", 400 + 2*100*12/32, 0}, // as integers, as numbers, the last one and the next; messages of 8 + 4 bits
-		{"full, two lost", full.Lost, "sums", 400, 0},     // alone: no messages
+		{"full", full.Node, "sums", 100 + 2*100*10/32 + 2*100*12/32, 0}, // as integers; the last one and the next, packed; messages of 8 + 4 bits
+		{"full, two lost", full.Lost, "sums", 100 + 2*100*10/32, 0},     // alone: no messages
 		{"full", full.Node, "copies", 600, 0},
 		{"full", full.Node, "activations of 2 x 64 tokens", 0, 114},
 		{"a tenth", few.Node, "base", 0, 90},
 		{"a tenth", few.Node, "gradients of 9 lanes", 90, 10},
-		{"a tenth", few.Node, "sums", 20 + 7*10, 0}, // sums of the last six steps are kept
+		{"a tenth", few.Node, "sums", 10 + 7*10*10/32, 0}, // sums of the last six steps are kept
 		{"a tenth, saved once", few.Node, "copies", 30, 0},
 	} {
 		if host, device := part(t, tt.need, tt.part); host != tt.host || device != tt.device {

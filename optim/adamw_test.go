@@ -213,8 +213,8 @@ func TestPowerEndsEarlyWithoutAnotherResult(t *testing.T) {
 func TestNothingToUpdate(t *testing.T) {
 	a := testAdamW(100)
 	a.UpdateAll(nil, nil, nil, nil, 0, 1, 1)
-	if n := MeanAndNorm(nil, 1); n != 0 {
-		t.Errorf("MeanAndNorm of nothing = %v", n)
+	if n := meanAndNorm(nil, 1); n != 0 {
+		t.Errorf("norm of nothing = %v", n)
 	}
 }
 
@@ -222,7 +222,9 @@ func ExampleAdamW() {
 	a := AdamW{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8}
 	w, g := []float32{1, 1}, []float32{2, -0.5}
 	m, v := make([]float32, 2), make([]float32, 2)
-	a.UpdateAll(w, g, m, v, 0, 0.1, ClipFactor(MeanAndNorm(g, 1), 1))
+	mean := NewMean(len(g), 1)
+	mean.Divide(0, g)
+	a.UpdateAll(w, g, m, v, 0, 0.1, ClipFactor(mean.Norm(), 1))
 	fmt.Println(w)
 	// Output: [0.9 1.1]
 }

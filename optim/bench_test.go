@@ -66,13 +66,13 @@ func BenchmarkAdamWAgainstPlain(b *testing.B) {
 	}
 }
 
-func BenchmarkMeanAndNorm(b *testing.B) {
+func BenchmarkMean(b *testing.B) {
 	for _, n := range benchSizes {
 		g := quiet(n).g
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			b.SetBytes(int64(4 * n))
 			for b.Loop() {
-				MeanAndNorm(g, 1)
+				meanAndNorm(g, 1)
 			}
 		})
 	}

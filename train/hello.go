@@ -10,7 +10,7 @@ import (
 
 // Protocol is the version of what trainers say to each other. Nodes of two
 // versions do not train together.
-const Protocol = 1
+const Protocol = 2
 
 // Hello is what a node says of itself to the other members of a roster. It is
 // said with a roster's number only after every older sum has ended here, so the

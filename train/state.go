@@ -32,9 +32,8 @@ type Record struct {
 
 // buffers are a trainer's working memory, sized once.
 type buffers struct {
-	exps  []byte    // one exponent a block
-	sum   []int32   // this node's lanes, then everybody's
-	grad  []float32 // the finished sum as numbers
+	exps  []byte  // one exponent a block
+	sum   []int32 // this node's lanes, then everybody's, then the mean as float32
 	lanes laneCache
 }
 
@@ -42,7 +41,6 @@ func newBuffers(size int) buffers {
 	return buffers{
 		exps: make([]byte, allreduce.Blocks(size)),
 		sum:  make([]int32, size),
-		grad: make([]float32, size),
 	}
 }
 

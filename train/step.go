@@ -75,10 +75,12 @@ func (t *Trainer) step(ctx context.Context, m Mesh, r roster.Roster) (Word, erro
 }
 
 // apply makes the update of a finished sum, names the new state and remembers
-// the sum for members that missed it.
+// the sum for members that missed it. The memory of sum is used up.
 func (t *Trainer) apply(sum []int32, exps []byte, tail allreduce.Tail) (Record, error) {
-	canonical, g := allreduce.Canonical(t.history.memory(), exps, sum, tail), t.work.grad
-	if err := t.quantizer.Dequantize(g, sum, exps); err != nil {
+	canonical, tokens := allreduce.Canonical(t.history.memory(), exps, sum, tail), tail[allreduce.Tokens]
+	mean := optim.NewMean(len(sum), max(1, tokens))
+	g, err := t.quantizer.Dequantize(sum, exps, mean.Divide)
+	if err != nil {
 		return Record{}, fatal(fmt.Errorf("gradient of step %d (%d lanes with a loss that is not finite): %w; a lower learning_rate is the usual cure", t.state.Step+1, tail[allreduce.BadLoss], err))
 	}
 	rec := Record{Step: t.state.Step + 1, Tail: tail, LearningRate: t.schedule.At(t.state.Step, t.cfg.Steps), Epoch: t.epoch(t.state.Step + 1)}
@@ -87,8 +89,8 @@ func (t *Trainer) apply(sum []int32, exps []byte, tail allreduce.Tail) (Record, 
 	defer t.mu.Unlock()
 	s := &t.state
 	name, update := checkpoint.NextDigest(s.Digest, canonical), func(from, to int) {}
-	if tokens := tail[allreduce.Tokens]; tokens > 0 {
-		rec.Norm = optim.MeanAndNorm(g, tokens)
+	if tokens > 0 {
+		rec.Norm = mean.Norm()
 		update = t.adam.Update(s.W, g, s.M, s.V, s.Updates, rec.LearningRate, optim.ClipFactor(rec.Norm, t.cfg.Spec.MaxGradNorm))
 		s.Updates++
 	}

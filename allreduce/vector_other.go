@@ -11,3 +11,7 @@ func addNoisyVectors([]int32, uint32, uint32, []float32, job.Key, uint64) int { 
 func shiftNoisyVectors([]int32, int, job.Key, uint64) int { return 0 }
 
 func maxMagnitudeVectors([]float32) (top uint32, n int) { return 0, 0 }
+
+func extremesVectors([]int32) (low, high int32, n int) { return 0, 0, 0 }
+
+func dequantizeVectors([]float32, []int32, float32, float32) (top uint32, n int) { return 0, 0 }

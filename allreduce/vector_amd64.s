@@ -34,6 +34,15 @@
 	VPBROADCASTD constants_shift(AX), Y6 \
 	VPBROADCASTD numbers<>+16(SB), Y10
 
+// ACROSS makes the first of Y's eight values what OP makes of all; X is Y's lower half.
+#define ACROSS(OP, Y, X) \
+	VEXTRACTI128 $1, Y, X15 \
+	OP           X15, X, X   \
+	VPSHUFD      $0x4e, X, X15 \
+	OP           X15, X, X   \
+	VPSHUFD      $0xb1, X, X15 \
+	OP           X15, X, X
+
 DATA iota<>+0(SB)/4, $0
 DATA iota<>+4(SB)/4, $1
 DATA iota<>+8(SB)/4, $2
@@ -128,16 +137,73 @@ magnitudes:
 	SUBQ    $32, CX
 	JNZ     magnitudes
 
-	VPMAXUD      Y2, Y1, Y1
-	VPMAXUD      Y4, Y3, Y3
-	VPMAXUD      Y3, Y1, Y1
-	VEXTRACTI128 $1, Y1, X2
-	VPMAXUD      X2, X1, X1
-	VPSHUFD      $0x4e, X1, X2
-	VPMAXUD      X2, X1, X1
-	VPSHUFD      $0xb1, X1, X2
-	VPMAXUD      X2, X1, X1
-	VMOVD        X1, AX
-	MOVL         AX, ret+16(FP)
+	VPMAXUD Y2, Y1, Y1
+	VPMAXUD Y4, Y3, Y3
+	VPMAXUD Y3, Y1, Y1
+	ACROSS(VPMAXUD, Y1, X1)
+	VMOVD   X1, AX
+	MOVL    AX, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func extremesAVX2(values *int32, n int) (low, high int32)
+TEXT ·extremesAVX2(SB), NOSPLIT, $0-24
+	MOVQ  values+0(FP), SI
+	MOVQ  n+8(FP), CX
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+
+extremes:
+	VMOVDQU (SI), Y5
+	VMOVDQU 32(SI), Y6
+	VPMINSD Y5, Y1, Y1
+	VPMINSD Y6, Y2, Y2
+	VPMAXSD Y5, Y3, Y3
+	VPMAXSD Y6, Y4, Y4
+	ADDQ    $64, SI
+	SUBQ    $16, CX
+	JNZ     extremes
+
+	VPMINSD Y2, Y1, Y1
+	VPMAXSD Y4, Y3, Y3
+	ACROSS(VPMINSD, Y1, X1)
+	ACROSS(VPMAXSD, Y3, X3)
+	VMOVD   X1, AX
+	MOVL    AX, low+16(FP)
+	VMOVD   X3, AX
+	MOVL    AX, high+20(FP)
+	VZEROUPPER
+	RET
+
+// func dequantizeAVX2(dst *float32, sum *int32, n int, f1, f2 float32) uint32
+TEXT ·dequantizeAVX2(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), DI
+	MOVQ         sum+8(FP), SI
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS f1+24(FP), Y6
+	VBROADCASTSS f2+28(FP), Y7
+	VPBROADCASTD numbers<>+8(SB), Y8
+	VPXOR        Y0, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+
+dequantizeEight:
+	VCVTDQ2PS (SI), Y2
+	VMULPS    Y6, Y2, Y2
+	VMULPS    Y7, Y2, Y2
+	VPAND     Y8, Y2, Y3
+	VPMAXUD   Y3, Y1, Y1
+	VPCMPEQD  Y0, Y3, Y3 // too small
+	VPANDN    Y2, Y3, Y2
+	VMOVDQU   Y2, (DI)
+	ADDQ      $32, SI
+	ADDQ      $32, DI
+	SUBQ      $8, CX
+	JNZ       dequantizeEight
+
+	ACROSS(VPMAXUD, Y1, X1)
+	VMOVD X1, AX
+	MOVL  AX, ret+32(FP)
 	VZEROUPPER
 	RET

@@ -64,6 +64,37 @@ func maxMagnitudeVectors(g []float32) (top uint32, n int) {
 	return maxMagnitudeAVX2(&g[0], n), n
 }
 
+// extremesVectors returns the least and the greatest of 0 and the first values, and of
+// how many values that is.
+func extremesVectors(s []int32) (low, high int32, n int) {
+	n = len(s) &^ 15
+	if !vectors || n == 0 {
+		return 0, 0, 0
+	}
+	low, high = extremesAVX2(&s[0], n)
+	return low, high, n
+}
+
+// dequantizeVectors does dequantizeBlock's work for the first values, and returns the
+// largest exponent field, in place, and of how many values that is.
+func dequantizeVectors(dst []float32, sum []int32, f1, f2 float32) (top uint32, n int) {
+	n = len(sum) &^ 7
+	if !vectors || n == 0 {
+		return 0, 0
+	}
+	return dequantizeAVX2(&dst[0], &sum[0], n, f1, f2), n
+}
+
+// n is a multiple of 16, not 0.
+//
+//go:noescape
+func extremesAVX2(values *int32, n int) (low, high int32)
+
+// n is a multiple of 8, not 0.
+//
+//go:noescape
+func dequantizeAVX2(dst *float32, sum *int32, n int, f1, f2 float32) uint32
+
 // n is a multiple of 32, not 0.
 //
 //go:noescape
