@@ -59,6 +59,25 @@ func TestCoresDoNotShowInASumOfSeveralNodes(t *testing.T) {
 	}
 }
 
+// The canonical form of a step is written where that of an earlier one stood, whatever
+// width the codec gives it.
+func TestCanonicalFormsTakeTheSameMemoryAgain(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3))
+	g := dense(1, manyValues)[0]
+	for _, codec := range codecs {
+		q := quantizer(t, codec, 1)
+		sum, exps := make([]int32, manyValues), make([]byte, allreduce.Blocks(manyValues))
+		allreduce.MaxExponents(exps, g)
+		q.SumLanes(sum, exps, allreduce.Lane{Gradient: g, Noise: laneKey(0)})
+		first := allreduce.Canonical(nil, exps, sum, allreduce.Tail{1})
+		want := slices.Clone(first)
+		again := allreduce.Canonical(first[:0], exps, sum, allreduce.Tail{1})
+		if &again[0] != &first[0] || !bytes.Equal(again, want) {
+			t.Errorf("%s: other memory or other bytes", codec)
+		}
+	}
+}
+
 // onCores returns the canonical form of a sum of lanes, made on so many cores, and
 // the bits of what it is as floats.
 func onCores(t *testing.T, cores int, codec allreduce.Codec, lanes [][]float32) []byte {

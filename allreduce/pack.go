@@ -17,17 +17,18 @@ var errShort = errors.New("ends in the middle of a block")
 
 // packPartial makes a reduce message of the present blocks of piece r of sum.
 func (p Pieces) packPartial(sum []int32, r int) []byte {
-	return p.pack(make([]byte, 0, p.guess(r)), sum, p.agreed, r)
+	return p.pack(nil, sum, p.agreed, r)
 }
 
 // pack appends the blocks of piece r that present, which has an exponent for every
-// block, has an exponent for. Each core packs a run of them, where it will about lie.
+// block, has an exponent for. Each core packs a run of them into its part of the memory
+// behind dst.
 func (p Pieces) pack(dst []byte, sum []int32, present []byte, r int) []byte {
 	from, to := p.Range(r)
 	dst = slices.Grow(dst, p.guess(r))
 	runs := make([][]byte, workersFor(to-from))
-	part := p.guess(r) / len(runs)
-	room := dst[len(dst):][:part*len(runs)]
+	room := dst[len(dst):cap(dst)]
+	part := len(room) / len(runs)
 	inRuns(len(runs), to-from, func(i, first, next int) {
 		run := room[i*part : i*part : (i+1)*part]
 		for b := from + first; b < from+next; b++ {
@@ -40,15 +41,15 @@ func (p Pieces) pack(dst []byte, sum []int32, present []byte, r int) []byte {
 	return join(dst, runs, part)
 }
 
-// join appends runs that lie in the room behind dst, part bytes for each, but for those
-// that outgrew it: then all go to other memory.
+// join appends runs that lie in the memory behind dst, each in a part of that size. If one
+// outgrew its part, all go to larger memory, which suffices when it is given the next time.
 func join(dst []byte, runs [][]byte, part int) []byte {
-	size, longest := 0, 0
+	longest := 0
 	for _, run := range runs {
-		size, longest = size+len(run), max(longest, len(run))
+		longest = max(longest, len(run))
 	}
 	if longest > part {
-		dst = slices.Grow(slices.Clip(dst), size+tailSize)
+		dst = slices.Grow(slices.Clip(dst), len(runs)*(longest+longest/8)+tailSize)
 	}
 	for _, run := range runs {
 		dst = append(dst, run...) // down to its place, where only runs lie that were moved
@@ -83,7 +84,7 @@ func (p Pieces) addPartial(sum []int32, r int, msg []byte) error {
 // packFinal makes a gather message of piece r of the finished sum: the exponents
 // of its present blocks, then those blocks that are not zero.
 func (p Pieces) packFinal(sum []int32, exps []byte, r int) []byte {
-	dst := make([]byte, 0, p.guess(r))
+	dst := make([]byte, 0, p.held[r]+p.guess(r))
 	from, to := p.Range(r)
 	for b := from; b < to; b++ {
 		if p.agreed[b] != absent {

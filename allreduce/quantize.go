@@ -200,7 +200,8 @@ func extremes(s []int32) (low, high int32) {
 	return low, high
 }
 
-// atOnce is how many blocks Dequantize hands on at a time.
+// atOnce is how many blocks Dequantize hands on at a time: package optim adds up the squares
+// of four at once.
 const atOnce = 4
 
 // Dequantize reads the finished sum back as floats, which take the sum's memory:
@@ -209,9 +210,9 @@ const atOnce = 4
 //
 // Results below 2^-126 are zero. then is given all of them in runs of four blocks, the
 // last may be shorter, and where each begins: on all cores at once, and while they are in
-// the cache; it may change them. Dequantize returns an error that wraps ErrNotFinite and names the
-// first block whose exponent is 255 or whose values outgrow a float32. len(exps) is
-// Blocks(len(sum)).
+// the cache; it may change them. Dequantize returns an error that wraps ErrNotFinite and
+// names the first block whose exponent is 255 or whose values outgrow a float32; the
+// memory must then be thrown away. len(exps) is Blocks(len(sum)).
 func (q Quantizer) Dequantize(sum []int32, exps []byte, then func(from int, g []float32)) ([]float32, error) {
 	mustMatch("sum", len(sum), len(exps))
 	g, bad := asFloats(sum), make([]bool, len(exps))
