@@ -4,9 +4,10 @@
 //
 // # How
 //
-// Store is the contract. Mem keeps objects in memory, objstore/dir in a folder;
-// objstore/storetest is the list of behaviours that each must show. Keys are
-// paths with slashes; no key is a folder of another.
+// Store is the contract. Mem keeps objects in memory, objstore/dir in a folder,
+// objstore/s3 in a bucket; objstore/storetest is the list of behaviours that each must
+// show, and Probe what a store in use is asked to show. Retry and AtMost wrap any of
+// them. Keys are paths with slashes; no key is a folder of another.
 //
 // # Failure
 //
@@ -21,6 +22,7 @@
 package objstore
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -36,6 +38,8 @@ var (
 	ErrNotExist = errors.New("object does not exist") // Get
 	ErrStale    = errors.New("object has changed")    // Swap: the tag is not the object's
 	ErrFull     = errors.New("the store is full")     // PutIfAbsent, Swap: until a person makes room
+	// ErrTemporary: the call may be made again, and may then find that it took effect.
+	ErrTemporary = errors.New("the store does not serve this now")
 )
 
 // MaxSwap is the largest value that Swap stores, in bytes. (Large conditional
@@ -116,6 +120,16 @@ func ReadAll(ctx context.Context, s Store, key string) ([]byte, string, error) {
 		return nil, "", fmt.Errorf("get %s: %w", key, err)
 	}
 	return b, info.Tag, nil
+}
+
+// Seekable returns r, or what it holds if it cannot seek, and where it stands.
+func Seekable(r io.Reader) (io.ReadSeeker, int64, error) {
+	if s, ok := r.(io.ReadSeeker); ok {
+		at, err := s.Seek(0, io.SeekCurrent)
+		return s, at, err
+	}
+	b, err := io.ReadAll(r)
+	return bytes.NewReader(b), 0, err
 }
 
 // ReadExactly reads the size bytes that r must have, no fewer and no more.

@@ -33,8 +33,15 @@ func Run(t *testing.T, open func(t *testing.T) objstore.Store) {
 		{"RemovingTwiceIsNoError", remove},
 		{"BadKeysAreRefused", badKeys},
 		{"AnEndedContextEndsTheCall", ended},
+		{"TheProbeFindsNothing", probed},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, open(t)) })
+	}
+}
+
+func probed(t *testing.T, s objstore.Store) {
+	if err := objstore.Broken(objstore.Probe(t.Context(), s)); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -1,0 +1,220 @@
+// Package s3test runs a real S3 server for tests: versitygw, on a free port of this
+// machine, over a temporary folder. It is built once from the module in tools/, so that
+// its dependencies stay out of ours.
+package s3test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// required, where it is set, makes a test fail that cannot have the server.
+const required = "CARILLON_REQUIRE_S3"
+
+// Credentials of the server.
+const (
+	AccessKey = "carillon"
+	SecretKey = "a-secret-of-the-tests"
+)
+
+// Server is a running server with one bucket.
+type Server struct {
+	Endpoint string // http://127.0.0.1:PORT or https://
+	Bucket   string
+	CA       string // file of its certificate, with TLS
+	Dir      string // folder of the objects
+}
+
+// Address is a place in the server's bucket.
+func (s *Server) Address(prefix string) string {
+	return "s3://" + s.Bucket + "/" + prefix + "?endpoint=" + s.Endpoint
+}
+
+// Env is what a process needs to use the server.
+func (s *Server) Env() []string {
+	env := []string{"AWS_ACCESS_KEY_ID=" + AccessKey, "AWS_SECRET_ACCESS_KEY=" + SecretKey, "AWS_CONFIG_FILE=" + os.DevNull, "AWS_EC2_METADATA_DISABLED=true"}
+	if s.CA != "" {
+		env = append(env, "AWS_CA_BUNDLE="+s.CA)
+	}
+	return env
+}
+
+// Start starts a server that ends with the test, and gives the test's process Env. A machine on which it cannot be built
+// skips the test, and says why.
+func Start(t testing.TB, secure bool) *Server {
+	t.Helper()
+	program, err := build()
+	if err != nil {
+		if os.Getenv(required) != "" {
+			t.Fatalf("the S3 server of the tests: %v", err)
+		}
+		t.Skipf("no S3 server to test with: %v", err)
+	}
+	s := &Server{Bucket: "bucket", Dir: t.TempDir()}
+	if err := os.Mkdir(filepath.Join(s.Dir, s.Bucket), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.run(t, program, secure)
+	for _, kv := range s.Env() {
+		key, value, _ := strings.Cut(kv, "=")
+		t.Setenv(key, value)
+	}
+	return s
+}
+
+// run starts the process and waits until it answers.
+func (s *Server) run(t testing.TB, program string, secure bool) {
+	address := freeAddress(t)
+	args := []string{"--access", AccessKey, "--secret", SecretKey, "--port", address, "--quiet", "--health", "/health"}
+	s.Endpoint = "http://" + address
+	if secure {
+		var key string
+		s.CA, key = certificate(t)
+		s.Endpoint = "https://" + address
+		args = append(args, "--cert", s.CA, "--key", key)
+	}
+	log, err := os.Create(filepath.Join(t.TempDir(), "versitygw.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, append(args, "posix", s.Dir)...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-ended
+		log.Close()
+	})
+	s.await(t, address, ended, log.Name())
+}
+
+// await waits until the server takes connections.
+func (s *Server) await(t testing.TB, address string, ended chan error, log string) {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+		if c, err := net.DialTimeout("tcp", address, time.Second); err == nil {
+			c.Close()
+			return
+		}
+		select {
+		case err := <-ended:
+			ended <- err
+			text, _ := os.ReadFile(log)
+			t.Fatalf("versitygw ended: %v\n%s", err, text)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	t.Fatal("versitygw does not answer")
+}
+
+func freeAddress(t testing.TB) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// build returns the server's program. It is built once for each version, whoever asks.
+func build() (string, error) {
+	root, err := moduleRoot()
+	if err != nil {
+		return "", err
+	}
+	tools := filepath.Join(root, "tools")
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	version, err := output(tools, "go", "list", "-m", "-f", "{{.Version}}", "github.com/versity/versitygw")
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "carillon", "tools")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "versitygw-"+version)
+	lock := flock.New(program + ".lock")
+	if err := lock.Lock(); err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	if _, err := os.Stat(program); err == nil {
+		return program, nil
+	}
+	if _, err := output(tools, "go", "build", "-o", program+".new", "github.com/versity/versitygw/cmd/versitygw"); err != nil {
+		return "", err
+	}
+	return program, os.Rename(program+".new", program)
+}
+
+func moduleRoot() (string, error) {
+	file, err := output("", "go", "env", "GOMOD")
+	return filepath.Dir(file), err
+}
+
+// output runs a command that builds without cgo, whatever the tests are built with.
+func output(dir, name string, args ...string) (string, error) {
+	cmd := exec.Command(name, args...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		err = fmt.Errorf("%w: %s", err, exit.Stderr)
+	}
+	return strings.TrimSpace(string(out)), err
+}
+
+// certificate makes a certificate for 127.0.0.1 that signs itself, and returns the files
+// of it and of its key.
+func certificate(t testing.TB) (cert, key string) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "carillon tests"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	write := func(path, kind string, b []byte) {
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(cert, "CERTIFICATE", der)
+	write(key, "PRIVATE KEY", secret)
+	return cert, key
+}
