@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"carillon/child"
-	"carillon/objstore/dir"
+	"carillon/objstore/open"
 )
 
 // Command is a coordinator's process: it reads its flags and runs until ctx
@@ -22,7 +22,7 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stderr io.Writ
 	flags.StringVar(&cfg.ID, "id", "", "which of the peers this is")
 	peers := flags.String("peers", "", "all coordinators as id=raft address=hub address, with commas between")
 	flags.StringVar(&cfg.Dir, "dir", "", "folder of the ledger")
-	store := flags.String("store", "", "folder of the object store")
+	store := flags.String("store", "", "address of the object store: a folder, or s3://BUCKET/PREFIX")
 	flags.StringVar(&cfg.OutputDir, "out", "", "folder for metrics.jsonl")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -38,7 +38,7 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stderr io.Writ
 		cfg.Peers = append(cfg.Peers, Peer{ID: part[0], Raft: part[1], NATS: part[2]})
 	}
 	var err error
-	if cfg.Store, err = dir.Open(*store); err != nil {
+	if cfg.Store, err = open.Store(ctx, *store); err != nil {
 		return err
 	}
 	ctx, stop := child.Context(ctx, stdin)

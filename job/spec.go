@@ -213,7 +213,7 @@ type Spec struct {
 	// OutputDir is where everything that a run leaves behind goes. Default:
 	// runs/ and the recipe's file name without its extension.
 	OutputDir string `json:"output_dir" yaml:"output_dir"`
-	// Store is the object store for checkpoints and shards, a directory.
+	// Store is where checkpoints and shards go: a folder, or s3://BUCKET/PREFIX.
 	// Default: the folder store of OutputDir.
 	Store string `json:"store" yaml:"store"`
 

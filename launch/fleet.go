@@ -63,7 +63,7 @@ func (f *fleet) addresses() []string { return f.hubs }
 func (f *fleet) startCoordinator(i int) error {
 	name := fmt.Sprintf("c%d", i+1)
 	p, err := f.start(name, nil, "coordinator", "--id", name, "--peers", strings.Join(f.peers, ","),
-		"--dir", filepath.Join(f.run.dir, "ledger", name), "--store", filepath.Join(f.run.dir, StoreDir), "--out", f.run.dir)
+		"--dir", filepath.Join(f.run.dir, "ledger", name), "--store", f.run.at, "--out", f.run.dir)
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,5 @@
 // Package launch runs a whole job on this machine: coordinators and nodes as
-// processes of their own, a folder as the object store.
+// processes of their own, a folder or a bucket as the object store.
 //
 // # How
 //
@@ -43,14 +43,14 @@ import (
 	"carillon/job"
 	"carillon/model"
 	"carillon/objstore"
-	"carillon/objstore/dir"
+	"carillon/objstore/open"
 	"carillon/wire"
 )
 
 // Config is what to run, and how.
 type Config struct {
 	Job          job.ID
-	Spec         job.Spec // Nodes and OutputDir count
+	Spec         job.Spec // Nodes, OutputDir and Store count
 	Coordinators int      // one or three
 	Drills       []job.Drill
 	Resume       bool
@@ -106,6 +106,7 @@ const (
 type run struct {
 	Config
 	dir     string // absolute OutputDir
+	at      string // address of the store
 	base    model.Facts
 	goesOn  bool             // from a checkpoint
 	begins  export.Beginning // what it is before the first step, if it does not
@@ -144,6 +145,9 @@ func newRun(ctx context.Context, cfg Config) (*run, error) {
 	if r.dir, err = filepath.Abs(cfg.Spec.OutputDir); err != nil {
 		return nil, err
 	}
+	if r.at, err = open.Absolute(cmp.Or(cfg.Spec.Store, filepath.Join(r.dir, StoreDir))); err != nil {
+		return nil, err
+	}
 	return r, r.check(ctx)
 }
 
@@ -152,7 +156,7 @@ func (r *run) check(ctx context.Context) (err error) {
 	if err := checkDrills(r.Spec, r.Drills); err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(r.dir, StoreDir)); r.Resume && err != nil {
+	if _, err := os.Stat(filepath.Join(r.dir, StoreDir)); r.Resume && r.Spec.Store == "" && err != nil {
 		return fmt.Errorf("%s: there is no run to resume here: start one without --resume, or name its output directory with --out", r.dir)
 	}
 	if err := r.resolve(ctx); err != nil {
@@ -186,7 +190,7 @@ func (r *run) open(ctx context.Context) (unlock func(), err error) {
 		return nil, fmt.Errorf("%s: another carillon is running in this output directory; choose another --out, or wait", r.dir)
 	}
 	unlock = func() { _ = lock.Close() }
-	if r.store, err = dir.Open(filepath.Join(r.dir, StoreDir)); err == nil {
+	if err = r.openStore(ctx); err == nil {
 		err = r.compareWithStore(ctx)
 	}
 	if err != nil {
@@ -194,6 +198,17 @@ func (r *run) open(ctx context.Context) (unlock func(), err error) {
 		return nil, err
 	}
 	return unlock, nil
+}
+
+// openStore opens the store, and makes sure that it keeps what checkpoints count on.
+func (r *run) openStore(ctx context.Context) (err error) {
+	if r.store, err = open.Store(ctx, r.at); err != nil {
+		return err
+	}
+	if err := objstore.Broken(objstore.Probe(ctx, r.store)); err != nil {
+		return fmt.Errorf("the store %s cannot keep checkpoints (carillon store check says more): %w", r.at, err)
+	}
+	return nil
 }
 
 // compareWithStore makes sure that what is in the store is this job, if this is
@@ -210,19 +225,29 @@ func (r *run) compareWithStore(ctx context.Context) error {
 		return err
 	}
 	if !r.Resume {
-		return fmt.Errorf("%s holds a checkpoint of step %d already: go on with --resume, or choose another --out", r.dir, m.Step)
+		return fmt.Errorf("%s holds a checkpoint of step %d already: go on with --resume, or choose another %s", r.place(), m.Step, r.placeFlag())
 	}
 	saved, err := job.DecodeSpec(m.Spec)
 	if err != nil {
 		return err
 	}
 	if diff := r.Spec.IdentityDiff(saved); len(diff) > 0 {
-		return fmt.Errorf("%s holds another job: %s; change the recipe back, or choose another --out", r.dir, diff[0])
+		return fmt.Errorf("%s holds another job: %s; change the recipe back, or choose another %s", r.place(), diff[0], r.placeFlag())
 	}
 	if want := hex.EncodeToString(r.base.Hash[:]); m.BaseHash != want {
-		return fmt.Errorf("%s was trained on another base model (hash %.16s) than %s is now (%.16s)", r.dir, m.BaseHash, r.Spec.BaseModel, want)
+		return fmt.Errorf("%s was trained on another base model (hash %.16s) than %s is now (%.16s)", r.place(), m.BaseHash, r.Spec.BaseModel, want)
 	}
 	return r.dataOf(ctx, m)
+}
+
+// place is where the run is kept, and placeFlag what chooses another, for messages.
+func (r *run) place() string { return cmp.Or(r.Spec.Store, r.dir) }
+
+func (r *run) placeFlag() string {
+	if r.Spec.Store != "" {
+		return "--store"
+	}
+	return "--out"
 }
 
 // dataOf takes the data set from the store: a job that goes on never reads the
@@ -258,7 +283,7 @@ func (r *run) run(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	defer control.Close()
-	info := wire.JobInfo{ID: r.Job, Spec: r.Spec.Encode(), Store: filepath.Join(r.dir, StoreDir), Drills: r.Drills}
+	info := wire.JobInfo{ID: r.Job, Spec: r.Spec.Encode(), Store: r.at, Drills: r.Drills}
 	if err := r.submit(ctx, control, info); err != nil {
 		return Result{}, err
 	}

@@ -3,7 +3,6 @@ package launch
 import (
 	"context"
 	"errors"
-	"path/filepath"
 
 	"carillon/checkpoint"
 	"carillon/corpus"
@@ -11,7 +10,7 @@ import (
 	"carillon/job"
 	"carillon/model"
 	"carillon/objstore"
-	"carillon/objstore/dir"
+	"carillon/objstore/open"
 )
 
 // resolve fills in what the recipe leaves to the data: what the model is to
@@ -58,9 +57,9 @@ func resolve(ctx context.Context, spec job.Spec, progress corpus.Progress) (job.
 	return spec, reading, err
 }
 
-// savedSpec is the spec of the newest checkpoint in the output directory.
+// savedSpec is the spec of the newest checkpoint in the store.
 func (r *run) savedSpec(ctx context.Context) (job.Spec, error) {
-	store, err := dir.Open(filepath.Join(r.dir, StoreDir))
+	store, err := open.Store(ctx, r.at)
 	if err != nil {
 		return job.Spec{}, err
 	}

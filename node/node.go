@@ -33,7 +33,7 @@ import (
 	"carillon/job"
 	"carillon/model"
 	"carillon/objstore"
-	"carillon/objstore/dir"
+	"carillon/objstore/open"
 	"carillon/shard"
 	"carillon/train"
 	"carillon/wire"
@@ -110,7 +110,7 @@ func (n *node) work(ctx context.Context) error {
 	if info, err = n.await(ctx, func(j wire.JobInfo) bool { return j.DataHash != "" }); err != nil {
 		return err
 	}
-	store, err := dir.Open(info.Store)
+	store, err := open.Store(ctx, info.Store)
 	if err != nil {
 		return err
 	}

@@ -224,6 +224,7 @@ func (c *comparison) specOf(method string) (job.Spec, error) {
 // once trains once, and adds what came of it to the row.
 func (c *comparison) once(ctx context.Context, spec job.Spec, row *guide.Row) error {
 	spec.OutputDir = filepath.Join(c.out, fmt.Sprintf("%s-%d", spec.Method, spec.Seed))
+	spec.Store = "" // a bucket is for what is kept; of these only the table is
 	if spec.EvalSteps == 0 {
 		spec.EvalExamples = 1 // judge asks what is held out, all of it
 	}

@@ -15,16 +15,16 @@ import (
 	"carillon/export"
 	"carillon/job"
 	"carillon/objstore"
-	"carillon/objstore/dir"
+	"carillon/objstore/open"
 )
 
 // exportFlags are the flags of export.
-type exportFlags struct{ run, job, base, out string }
+type exportFlags struct{ run, store, job, base, out string }
 
 func exportCommand() *cobra.Command {
 	var f exportFlags
 	cmd := &cobra.Command{
-		Use:   "export --run OUTPUT_DIR [--out DIR]",
+		Use:   "export (--run OUTPUT_DIR | --store ADDRESS --out DIR)",
 		Short: "Makes a PEFT or Hugging Face directory of a run's newest checkpoint",
 		Long: `Makes a directory that others can load of a run's newest checkpoint: a Hugging Face
 model of methods full and bitfit, an adapter as PEFT or AdapterHub has it of others.
@@ -34,6 +34,7 @@ weights, which depends on the job alone, never on where or when it ran.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.do(cmd) },
 	}
 	cmd.Flags().StringVar(&f.run, "run", "", "the run's output_dir, a `directory`")
+	cmd.Flags().StringVar(&f.store, "store", "", "the `address` of the store, where it is not in the run's directory: a folder, or s3://BUCKET/PREFIX")
 	cmd.Flags().StringVar(&f.job, "job", "", "the job's `id`, if the store has several")
 	cmd.Flags().StringVar(&f.base, "base", "", "the base model's `directory`, if it is no longer where the recipe had it")
 	cmd.Flags().StringVar(&f.out, "out", "", "the `directory` to make (default adapter or model in the run's)")
@@ -41,18 +42,15 @@ weights, which depends on the job alone, never on where or when it ran.`,
 }
 
 func (f exportFlags) do(cmd *cobra.Command) error {
-	if err := required(cmd, "run"); err != nil {
-		return err
-	}
-	path := filepath.Join(f.run, "store")
-	if _, err := os.Stat(path); err != nil {
-		return fmt.Errorf("--run %s has no store of checkpoints: %w", f.run, err)
-	}
-	store, err := dir.Open(path)
+	at, err := f.address(cmd)
 	if err != nil {
 		return err
 	}
-	m, err := f.newest(cmd.Context(), store, path)
+	store, err := open.Store(cmd.Context(), at)
+	if err != nil {
+		return err
+	}
+	m, err := f.newest(cmd.Context(), store, at)
 	if err != nil {
 		return err
 	}
@@ -66,6 +64,24 @@ func (f exportFlags) do(cmd *cobra.Command) error {
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: step %d, sha256 %s\n", out, r.Step, r.SHA256)
 	return err
+}
+
+// address is where the store is.
+func (f exportFlags) address(cmd *cobra.Command) (string, error) {
+	if f.store != "" {
+		if f.run == "" {
+			return f.store, required(cmd, "out")
+		}
+		return f.store, nil
+	}
+	if err := required(cmd, "run"); err != nil {
+		return "", err
+	}
+	at := filepath.Join(f.run, "store")
+	if _, err := os.Stat(at); err != nil {
+		return "", fmt.Errorf("--run %s has no store of checkpoints (if it is elsewhere, --store says where): %w", f.run, err)
+	}
+	return at, nil
 }
 
 // newest returns the newest checkpoint of the job that is meant.

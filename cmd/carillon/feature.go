@@ -19,6 +19,7 @@ import (
 	"carillon/job"
 	"carillon/launch"
 	"carillon/model"
+	"carillon/objstore/open"
 	"carillon/shard"
 )
 
@@ -26,6 +27,9 @@ import (
 func (f trainFlags) runFeature(cmd *cobra.Command, cfg launch.Config) error {
 	if f.drill != "" || f.resume {
 		return usage(cmd, "--drill and --resume are for methods that train on nodes; with method feature what was read before is used again by itself")
+	}
+	if !open.Local(cfg.Spec.Store) {
+		return fmt.Errorf("store: %s; method feature keeps what it has read in a folder: name one, or leave the key out", cfg.Spec.Store)
 	}
 	v := newView(cmd.ErrOrStderr(), cfg.Spec.LoggingSteps)
 	defer v.end()

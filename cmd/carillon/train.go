@@ -20,6 +20,7 @@ import (
 // trainFlags are what train is told beside the recipe.
 type trainFlags struct {
 	backend, out, drill string
+	store               string
 	set                 []string
 	nodes, coordinators int
 	json, resume        bool
@@ -33,9 +34,9 @@ func trainCommand() *cobra.Command {
 		Use:   "train RECIPE",
 		Short: "Trains what a recipe describes, on this machine",
 		Long: `Trains what a recipe describes, on this machine: coordinators and nodes as processes
-of their own, which talk as they would on many machines, and a folder as the object
-store. Checkpoints, logs, metrics.jsonl and the adapter (a PEFT directory), or the
-model, are in the output directory.
+of their own, which talk as they would on many machines, and a folder or a bucket as
+the object store. Checkpoints (without --store), logs, metrics.jsonl and the adapter (a
+PEFT directory), or the model, are in the output directory.
 
 The adapter has the same SHA-256 on any number of nodes, whatever dies on the way:
 
@@ -45,7 +46,9 @@ kills node n2 in the middle of step 7 and the leading coordinator after step 9, 
 lets a fresh node in after step 12.
 
 Ctrl-C saves a checkpoint and leaves; --resume goes on from the newest one, on any
-number of nodes. A second Ctrl-C leaves at once.
+number of nodes. A second Ctrl-C leaves at once. With --store it goes on on any machine
+that has the recipe and the base model; "carillon store check --help" tells of addresses
+and credentials.
 
 Method feature has no coordinators: its nodes read each example once with the base
 model and keep what came of it in the folder features of the store, and this process
@@ -60,11 +63,12 @@ fits what is on top. A second run reads nothing again.`,
 	flags.IntVar(&f.nodes, "nodes", 0, "node processes (default: the recipe's nodes, or 1)")
 	flags.IntVar(&f.coordinators, "coordinators", 3, "coordinator processes: 3, or 1 for small machines")
 	flags.StringVar(&f.out, "out", "", "output directory (default: the recipe's output_dir)")
+	flags.StringVar(&f.store, "store", "", "address of the object store: a folder, or s3://BUCKET/PREFIX (default: the recipe's store, or the folder store in the output directory)")
 	setFlag(cmd, &f.set)
 	flags.StringVar(&f.drill, "drill", "", "failures to rehearse: kill=n2@7,kill=coordinator@9,join=n4@12")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print what the job is predicted to take of the memory, by parts, and start nothing")
 	flags.BoolVar(&f.force, "force", false, "start a job that is predicted not to fit the memory")
-	flags.BoolVar(&f.resume, "resume", false, "go on from the newest checkpoint in the output directory")
+	flags.BoolVar(&f.resume, "resume", false, "go on from the newest checkpoint in the store")
 	return cmd
 }
 
@@ -114,6 +118,9 @@ func (f trainFlags) config(cmd *cobra.Command, recipe string) (launch.Config, er
 	}
 	if f.out != "" {
 		spec.OutputDir = f.out
+	}
+	if f.store != "" {
+		spec.Store = f.store
 	}
 	if err := spec.Validate(); err != nil {
 		return launch.Config{}, fmt.Errorf("%s: %w", recipe, err)
@@ -168,9 +175,12 @@ func jobID(recipe string) job.ID {
 // tell says how a run ended, for people.
 func (f trainFlags) tell(w io.Writer, r launch.Result, recipe string) error {
 	if r.Stopped {
-		var set strings.Builder // without them it would be another job
+		var set strings.Builder // without these flags it would be another job
 		for _, s := range f.set {
 			fmt.Fprintf(&set, " --set '%s'", s)
+		}
+		if f.store != "" {
+			fmt.Fprintf(&set, " --store '%s'", f.store)
 		}
 		_, err := fmt.Fprintf(w, "stopped after step %d; go on with: carillon train %s%s --out %s --resume\n", r.Steps, recipe, set.String(), r.OutputDir)
 		return err
