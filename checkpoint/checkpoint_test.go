@@ -104,59 +104,63 @@ func TestNothingSavedIsToldFromDamage(t *testing.T) {
 // Cut the power at every half of every write: the law holds, and the same save
 // succeeds afterwards.
 func TestPowerLostAnywhereInASave(t *testing.T) {
-	before, after := planOf(0, 100), planAfter(1, 0, 200)
-	for writes := 0; ; writes++ {
-		store := &objstore.Mem{}
-		mustSave(t, store, term(1), before)
-		_, err := save(t.Context(), storetest.LosePowerAfter(writes, store), term(1), after)
-		report, cerr := Check(t.Context(), store, id)
-		if cerr != nil {
-			t.Fatalf("power lost after %d half writes: %v", writes, cerr)
+	onEveryStore(t, func(t *testing.T, empty func() objstore.Store) {
+		before, after := planOf(0, 100), planAfter(1, 0, 200)
+		for writes := 0; ; writes++ {
+			store := empty()
+			mustSave(t, store, term(1), before)
+			_, err := save(t.Context(), storetest.LosePowerAfter(writes, store), term(1), after)
+			report, cerr := Check(t.Context(), store, id)
+			if cerr != nil {
+				t.Fatalf("power lost after %d half writes: %v", writes, cerr)
+			}
+			if s := report.Head.Step; s != 100 && s != 200 || (err == nil && s != 200) {
+				t.Fatalf("power lost after %d half writes (%v): HEAD is at step %d", writes, err, s)
+			}
+			wantLatest(t, store, report.Head.Step)
+			mustSave(t, store, term(2), after)
+			if err == nil {
+				return // the save outlasted the power: every crash point has been tried
+			}
+			if !errors.Is(err, storetest.ErrPower) {
+				t.Fatalf("power lost after %d half writes: %v", writes, err)
+			}
 		}
-		if s := report.Head.Step; s != 100 && s != 200 || (err == nil && s != 200) {
-			t.Fatalf("power lost after %d half writes (%v): HEAD is at step %d", writes, err, s)
-		}
-		wantLatest(t, store, report.Head.Step)
-		mustSave(t, store, term(2), after)
-		if err == nil {
-			return // the save outlasted the power: every crash point has been tried
-		}
-		if !errors.Is(err, storetest.ErrPower) {
-			t.Fatalf("power lost after %d half writes: %v", writes, err)
-		}
-	}
+	})
 }
 
 func TestPowerLostAnywhereInAPrune(t *testing.T) {
-	for writes := 0; ; writes++ {
-		store := &objstore.Mem{}
-		for step := uint64(10); step <= 40; step += 10 {
-			mustSave(t, store, term(1), planOf(0, step))
+	onEveryStore(t, func(t *testing.T, empty func() objstore.Store) {
+		for writes := 0; ; writes++ {
+			store := empty()
+			for step := uint64(10); step <= 40; step += 10 {
+				mustSave(t, store, term(1), planOf(0, step))
+			}
+			if _, err := PutChunk(t.Context(), store, id, 0, 15, []byte("never became whole")); err != nil {
+				t.Fatal(err)
+			}
+			var named []string
+			log := func(names []string) error { named = names; return nil }
+			err := Prune(t.Context(), storetest.LosePowerAfter(writes, store), id, Keep{Last: 2}, log)
+			if want := []string{Name(0, 10), Name(0, 15), Name(0, 20)}; !slices.Equal(named, want) {
+				t.Fatalf("named %q, want %q", named, want)
+			}
+			if _, cerr := Check(t.Context(), store, id); cerr != nil {
+				t.Fatalf("power lost after %d half writes: %v", writes, cerr)
+			}
+			if err := Prune(t.Context(), store, id, Keep{Last: 2}, log); err != nil {
+				t.Fatal(err)
+			}
+			report, cerr := Check(t.Context(), store, id)
+			if cerr != nil || len(report.Checkpoints) != 2 || len(report.Orphans) > 0 {
+				t.Fatalf("after a second prune: %+v (%v), want the checkpoints of steps 30 and 40", report, cerr)
+			}
+			wantLatest(t, store, 40)
+			if err == nil {
+				return
+			}
 		}
-		if _, err := PutChunk(t.Context(), store, id, 0, 15, []byte("never became whole")); err != nil {
-			t.Fatal(err)
-		}
-		var named []string
-		log := func(names []string) error { named = names; return nil }
-		err := Prune(t.Context(), storetest.LosePowerAfter(writes, store), id, Keep{Last: 2}, log)
-		if want := []string{Name(0, 10), Name(0, 15), Name(0, 20)}; !slices.Equal(named, want) {
-			t.Fatalf("named %q, want %q", named, want)
-		}
-		if _, cerr := Check(t.Context(), store, id); cerr != nil {
-			t.Fatalf("power lost after %d half writes: %v", writes, cerr)
-		}
-		if err := Prune(t.Context(), store, id, Keep{Last: 2}, log); err != nil {
-			t.Fatal(err)
-		}
-		report, cerr := Check(t.Context(), store, id)
-		if cerr != nil || len(report.Checkpoints) != 2 || len(report.Orphans) > 0 {
-			t.Fatalf("after a second prune: %+v (%v), want the checkpoints of steps 30 and 40", report, cerr)
-		}
-		wantLatest(t, store, 40)
-		if err == nil {
-			return
-		}
-	}
+	})
 }
 
 func TestWhatIsNotLoggedIsNotRemoved(t *testing.T) {
@@ -235,41 +239,45 @@ func TestWhoMayMoveHead(t *testing.T) {
 }
 
 func TestARestoreMakesOlderEntriesVoid(t *testing.T) {
-	store := &objstore.Mem{}
-	mustSave(t, store, term(1), planOf(0, 10))
-	old, err := Latest(t.Context(), store, id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mustSave(t, store, term(1), planOf(0, 20))
-	by := Head{Incarnation: 1, Term: 1, Generation: 1}
-	for range 2 { // the second finds it done
-		if _, err := Restore(t.Context(), store, by, old); err != nil {
+	onEveryStore(t, func(t *testing.T, empty func() objstore.Store) {
+		store := empty()
+		mustSave(t, store, term(1), planOf(0, 10))
+		old, err := Latest(t.Context(), store, id)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	wantLatest(t, store, 10)
-	if _, err := save(t.Context(), store, term(1), planOf(0, 30)); !errors.Is(err, ErrVoid) {
-		t.Errorf("a checkpoint of the generation before: %v, want ErrVoid", err)
-	}
-	if _, err := Restore(t.Context(), store, term(1), old); !errors.Is(err, ErrVoid) {
-		t.Errorf("a restore that is not logged: %v, want ErrVoid", err)
-	}
-	mustSave(t, store, term(1), planOf(1, 20))
+		mustSave(t, store, term(1), planOf(0, 20))
+		by := Head{Incarnation: 1, Term: 1, Generation: 1}
+		for range 2 { // the second finds it done
+			if _, err := Restore(t.Context(), store, by, old); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wantLatest(t, store, 10)
+		if _, err := save(t.Context(), store, term(1), planOf(0, 30)); !errors.Is(err, ErrVoid) {
+			t.Errorf("a checkpoint of the generation before: %v, want ErrVoid", err)
+		}
+		if _, err := Restore(t.Context(), store, term(1), old); !errors.Is(err, ErrVoid) {
+			t.Errorf("a restore that is not logged: %v, want ErrVoid", err)
+		}
+		mustSave(t, store, term(1), planOf(1, 20))
+	})
 }
 
 func TestTheSamePlanTwiceIsOneCheckpoint(t *testing.T) {
-	store := &objstore.Mem{}
-	p := planOf(0, 10)
-	mustSave(t, store, term(1), p)
-	mustSave(t, store, term(2), p)
-	again := p
-	again.Incarnation = 7 // a ledger that was rebuilt: another manifest, the same state
-	mustSave(t, store, Head{Incarnation: 7, Term: 1}, again)
-	again.Digest = sumOf([]byte("other bits"))
-	if _, err := save(t.Context(), store, Head{Incarnation: 7, Term: 1}, again); err == nil || !strings.Contains(err.Error(), "two digests") {
-		t.Errorf("another state of the same step: %v, want an alarm", err)
-	}
+	onEveryStore(t, func(t *testing.T, empty func() objstore.Store) {
+		store := empty()
+		p := planOf(0, 10)
+		mustSave(t, store, term(1), p)
+		mustSave(t, store, term(2), p)
+		again := p
+		again.Incarnation = 7 // a ledger that was rebuilt: another manifest, the same state
+		mustSave(t, store, Head{Incarnation: 7, Term: 1}, again)
+		again.Digest = sumOf([]byte("other bits"))
+		if _, err := save(t.Context(), store, Head{Incarnation: 7, Term: 1}, again); err == nil || !strings.Contains(err.Error(), "two digests") {
+			t.Errorf("another state of the same step: %v, want an alarm", err)
+		}
+	})
 }
 
 func TestNoManifestBeforeItsChunks(t *testing.T) {
@@ -287,50 +295,54 @@ func TestNoManifestBeforeItsChunks(t *testing.T) {
 }
 
 func TestClaimsRaceForIncarnations(t *testing.T) {
-	store := &objstore.Mem{}
-	mustSave(t, store, term(9), planOf(0, 10))
-	const clusters = 8
-	heads := make([]Head, clusters)
-	var wg sync.WaitGroup
-	for i := range clusters {
-		wg.Go(func() {
-			var err error
-			if heads[i], err = Claim(t.Context(), store, id, 1); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	slices.SortFunc(heads, func(a, b Head) int { return int(a.Incarnation) - int(b.Incarnation) })
-	for i, h := range heads {
-		if h.Incarnation != uint64(i)+2 || h.Step != 10 {
-			t.Errorf("claim %d: %v, want incarnation %d at step 10", i, h, i+2)
+	onEveryStore(t, func(t *testing.T, empty func() objstore.Store) {
+		store := empty()
+		mustSave(t, store, term(9), planOf(0, 10))
+		const clusters = 8
+		heads := make([]Head, clusters)
+		var wg sync.WaitGroup
+		for i := range clusters {
+			wg.Go(func() {
+				var err error
+				if heads[i], err = Claim(t.Context(), store, id, 1); err != nil {
+					t.Error(err)
+				}
+			})
 		}
-	}
-	if _, err := save(t.Context(), store, term(10), planOf(0, 20)); !errors.Is(err, ErrDeposed) {
-		t.Errorf("the ledger before the claims: %v, want ErrDeposed", err)
-	}
+		wg.Wait()
+		slices.SortFunc(heads, func(a, b Head) int { return int(a.Incarnation) - int(b.Incarnation) })
+		for i, h := range heads {
+			if h.Incarnation != uint64(i)+2 || h.Step != 10 {
+				t.Errorf("claim %d: %v, want incarnation %d at step 10", i, h, i+2)
+			}
+		}
+		if _, err := save(t.Context(), store, term(10), planOf(0, 20)); !errors.Is(err, ErrDeposed) {
+			t.Errorf("the ledger before the claims: %v, want ErrDeposed", err)
+		}
+	})
 }
 
 // Leaders of many terms commit at once: HEAD only ever goes forward.
 func TestRacingLeaders(t *testing.T) {
-	store := &monotone{Store: &objstore.Mem{}}
-	var wg sync.WaitGroup
-	for n := range uint64(8) {
-		wg.Go(func() {
-			if _, err := save(t.Context(), store, term(1+n), planOf(0, 10*(1+n))); err != nil && !errors.Is(err, ErrDeposed) {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	wantLatest(t, store, 80)
-	if store.back != "" {
-		t.Error(store.back)
-	}
-	if _, err := Check(t.Context(), store, id); err != nil {
-		t.Error(err)
-	}
+	onEveryStore(t, func(t *testing.T, empty func() objstore.Store) {
+		store := &monotone{Store: empty()}
+		var wg sync.WaitGroup
+		for n := range uint64(8) {
+			wg.Go(func() {
+				if _, err := save(t.Context(), store, term(1+n), planOf(0, 10*(1+n))); err != nil && !errors.Is(err, ErrDeposed) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		wantLatest(t, store, 80)
+		if store.back != "" {
+			t.Error(store.back)
+		}
+		if _, err := Check(t.Context(), store, id); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // monotone watches what HEAD is swapped to.
