@@ -94,6 +94,17 @@ func (c *Coordinator) status([]byte) ([]byte, error) {
 	return json.Marshal(c.describe(time.Now(), j))
 }
 
+// leftOut says whether nodes had no time to keep a checkpoint since the last one was
+// saved. c.mu is held.
+func (c *Coordinator) leftOut(l *leading) bool {
+	for _, n := range c.nodes {
+		if n.beat.LeftOut > l.saved {
+			return true
+		}
+	}
+	return false
+}
+
 // describe makes a Status. c.mu is held.
 func (c *Coordinator) describe(now time.Time, j *ledger.Job) Status {
 	l := c.lead
@@ -107,6 +118,9 @@ func (c *Coordinator) describe(now time.Time, j *ledger.Job) Status {
 		if m.Error != "" {
 			s.Errors = append(s.Errors, fmt.Sprintf("%s: %s", m.ID, m.Error))
 		}
+	}
+	if c.leftOut(l) {
+		s.Errors = append(s.Errors, "checkpoints are left out: the store is slower than the job saves; save_steps may be larger")
 	}
 	for _, t := range l.troubles {
 		s.Errors = append(s.Errors, t)

@@ -177,7 +177,7 @@ func (m *member) Stepped(r train.Record) {
 }
 
 // Save keeps rank 0's copy, and tells the node that it is saved.
-func (m *member) Save(s *train.State, _, _ int) error {
+func (m *member) Save(s *train.State, _, _ int, _ bool) error {
 	m.mu.Lock()
 	if m.rank == 0 {
 		m.saved[s.Step] = copyOf(*s)

@@ -156,7 +156,7 @@ func (n *node) compose() wire.Beat {
 		if e := s.Eval; e.Step > 0 {
 			b.Eval = &wire.Evaluation{Step: e.Step, Tail: e.Tail}
 		}
-		b.Parts = n.saver.parts()
+		b.Parts, b.LeftOut = n.saver.parts(), n.saver.late()
 		b.Identity = n.known.Identity
 	}
 	return b

@@ -32,6 +32,7 @@ type saver struct {
 	mu         sync.Mutex // guards the fields below
 	generation uint64
 	copies     [2]*stateCopy // the older one is overwritten next
+	leftOut    uint64        // the last step that was not copied, both being on their way
 }
 
 // stateCopy is an encoded state on its way to the store.
@@ -44,6 +45,7 @@ type stateCopy struct {
 	again            time.Time    // a chunk has failed: none is asked for before
 	retired          bool         // its memory is another copy's now
 	busy             sync.WaitGroup
+	uploads          int // under way, as busy counts them; saver.mu guards it
 }
 
 var _ train.Saver = (*saver)(nil)
@@ -52,14 +54,21 @@ func newSaver(id job.ID, store objstore.Store, generation uint64, log *slog.Logg
 	return &saver{job: id, store: store, generation: generation, log: log, stored: stored, giveUp: giveUp, copies: [2]*stateCopy{{}, {}}}
 }
 
-// Save copies s and begins to store share rank of size. It waits only where the
-// copy before the last one is still on its way.
-func (s *saver) Save(st *train.State, rank, size int) error {
+// Save copies s and begins to store share rank of size. Where the copy before the last
+// one is still on its way, the store is slower than the job saves: a copy that is needed
+// waits for its memory, another is left out.
+func (s *saver) Save(st *train.State, rank, size int, needed bool) error {
 	s.mu.Lock()
 	c := s.copies[0]
+	if c.uploads > 0 && !needed {
+		s.leftOut = st.Step
+		s.mu.Unlock()
+		s.log.Warn("a checkpoint is left out: the two before it are still on their way to the store", "step", st.Step)
+		return nil
+	}
 	c.retired = true // from here on nobody begins to store any of it
 	s.mu.Unlock()
-	c.busy.Wait() // two saves behind: the store is slower than the job saves
+	c.busy.Wait()
 	next := &stateCopy{step: st.Step, digest: hex.EncodeToString(st.Digest[:]), begun: map[int]bool{}}
 	next.data = checkpoint.EncodeState(c.data[:0], st.W, st.M, st.V, st.Updates)
 	s.mu.Lock()
@@ -98,6 +107,13 @@ func (s *saver) parts() []wire.Part {
 	return all
 }
 
+// late returns the last step whose checkpoint this node has left out, 0 for none.
+func (s *saver) late() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.leftOut
+}
+
 // heed takes news: what HEAD names, and the generation of the next save.
 func (s *saver) heed(saved, generation uint64) {
 	s.mu.Lock()
@@ -122,7 +138,7 @@ func (s *saver) upload(c *stateCopy, chunks []int) {
 		return
 	}
 	s.uploads.Go(func() {
-		defer c.busy.Done()
+		defer s.done(c)
 		var g errgroup.Group
 		g.SetLimit(atOnce)
 		for _, i := range chunks {
@@ -146,9 +162,18 @@ func (c *stateCopy) begin(chunks []int) (now []int) {
 		}
 	}
 	if len(now) > 0 {
+		c.uploads++
 		c.busy.Add(1)
 	}
 	return now
+}
+
+// done says that an upload of c has ended.
+func (s *saver) done(c *stateCopy) {
+	s.mu.Lock()
+	c.uploads--
+	s.mu.Unlock()
+	c.busy.Done()
 }
 
 const (

@@ -44,7 +44,7 @@ func TestFullStoreIsNotWaitedOut(t *testing.T) {
 			}
 			gave++
 		})
-		if err := s.Save(stateAt(3, 1), 0, 1); err != nil {
+		if err := s.Save(stateAt(3, 1), 0, 1, true); err != nil {
 			t.Fatal(err)
 		}
 		s.wait()
@@ -63,7 +63,7 @@ func TestChunksOfACopyAreOfItsStep(t *testing.T) {
 	s := newSaver("j", store, 0, slog.New(slog.DiscardHandler), func() {}, func(err error) { t.Error(err) })
 	var asking sync.WaitGroup
 	for step := uint64(1); step <= 50; step++ {
-		if err := s.Save(stateAt(step, float32(step)), 1, 2); err != nil { // the one chunk is rank 0's
+		if err := s.Save(stateAt(step, float32(step)), 1, 2, true); err != nil { // the one chunk is rank 0's
 			t.Fatal(err)
 		}
 		asking.Go(func() { s.wanted(step, []int{0}) })
@@ -79,5 +79,49 @@ func TestChunksOfACopyAreOfItsStep(t *testing.T) {
 			t.Errorf("steps %d and %d have the same chunk", at, p.Step)
 		}
 		seen[p.SHA256] = p.Step
+	}
+}
+
+// slowStore takes its time: until it is told to go on.
+type slowStore struct {
+	objstore.Store
+	goOn chan struct{}
+}
+
+func (s slowStore) PutIfAbsent(ctx context.Context, key string, r io.Reader, size int64) error {
+	<-s.goOn
+	return s.Store.PutIfAbsent(ctx, key, r, size)
+}
+
+// A store that is slower than the job saves: training goes on, the two copies are all
+// that is kept, and what is left out is told.
+func TestASlowStoreDoesNotHoldTraining(t *testing.T) {
+	slow := slowStore{&objstore.Mem{}, make(chan struct{})}
+	s := newSaver("j", slow, 0, slog.New(slog.DiscardHandler), func() {}, func(err error) { t.Error(err) })
+	save := func(step uint64, needed bool) {
+		t.Helper()
+		if err := s.Save(stateAt(step, float32(step)), 0, 1, needed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for step := uint64(1); step <= 9; step++ {
+		save(step, false)
+	}
+	if s.late() != 9 {
+		t.Errorf("the last that was left out is of step %d, want 9", s.late())
+	}
+	last := make(chan struct{})
+	go func() { defer close(last); save(10, true) }() // the job's last: it waits
+	close(slow.goOn)
+	<-last
+	s.wait()
+	stored := map[uint64]bool{}
+	for _, p := range s.parts() {
+		if p.Index != wire.Whole {
+			stored[p.Step] = true
+		}
+	}
+	if !stored[2] || !stored[10] || len(stored) != 2 {
+		t.Errorf("stored and kept: %v, want steps 2 and 10", stored)
 	}
 }

@@ -95,18 +95,20 @@ func (t *Trainer) heed(w Word, rec Record) {
 }
 
 // saveDue says whether the state is to be kept for a checkpoint now, and notes
-// that it will be.
-func (t *Trainer) saveDue() bool {
+// that it will be; and whether it must be: another one follows a checkpoint that is
+// due for no more than its step.
+func (t *Trainer) saveDue() (due, needed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.state.Step
 	every := uint64(t.cfg.Spec.SaveSteps)
-	due := s == t.final || s == t.saveAfter || (every > 0 && s%every == 0) || t.mayBeBest()
+	needed = s == t.final || s == t.saveAfter || t.mayBeBest()
+	due = needed || (every > 0 && s%every == 0)
 	if !due || s == 0 || s == t.kept || s <= t.saved {
-		return false
+		return false, false
 	}
 	t.kept = s
-	return true
+	return true, needed
 }
 
 // report hands on the last step's record, with its evaluation.

@@ -310,7 +310,7 @@ func (m *member) Stepped(r Record) {
 func (m *member) Changed() {}
 
 // Save makes a checkpoint at once, and tells everybody that HEAD names it.
-func (m *member) Save(st *State, rank, size int) error {
+func (m *member) Save(st *State, rank, size int, _ bool) error {
 	s := m.s
 	s.mu.Lock()
 	s.shares[m.id] = st.Step

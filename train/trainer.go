@@ -93,8 +93,9 @@ type Reporter interface {
 // Saver keeps copies of the state for a checkpoint.
 type Saver interface {
 	// Save copies the state (which is the caller's again on return) and stores
-	// this node's share of it in the background: share rank of size.
-	Save(s *State, rank, size int) error
+	// this node's share of it in the background: share rank of size. It waits for
+	// room for the copy if the job needs this one; else it may leave it out.
+	Save(s *State, rank, size int, needed bool) error
 }
 
 // Param is one trainable tensor: elements [Offset, Offset+Size) of the flat vector.
@@ -274,8 +275,9 @@ func (t *Trainer) boundary(ctx context.Context, mesh Mesh, r roster.Roster) erro
 		return err
 	}
 	t.report()
-	if !t.saveDue() {
+	due, needed := t.saveDue()
+	if !due {
 		return nil
 	}
-	return fatal(t.cfg.Saver.Save(&t.state, mesh.Rank(), mesh.Size()))
+	return fatal(t.cfg.Saver.Save(&t.state, mesh.Rank(), mesh.Size(), needed))
 }

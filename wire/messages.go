@@ -75,6 +75,7 @@ type Beat struct {
 	Records   []StepRecord     `json:"records,omitempty"`  // not yet acknowledged by Answer.Recorded
 	Eval      *Evaluation      `json:"eval,omitempty"`     // the last that ended here
 	Parts     []Part           `json:"parts,omitempty"`
+	LeftOut   uint64           `json:"left_out,omitempty"` // last step whose checkpoint this node had no time to keep
 	State     string           `json:"state,omitempty"` // one word for people: installing, compiling, ready, …
 	Error     string           `json:"error,omitempty"` // what ended this node, if something did
 }

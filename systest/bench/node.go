@@ -125,7 +125,7 @@ func (n *node) Stepped(r train.Record) {
 func (n *node) Changed() {}
 
 // Save is asked for once, at the end.
-func (n *node) Save(s *train.State, _, _ int) error {
+func (n *node) Save(s *train.State, _, _ int, _ bool) error {
 	n.trainer.Heed(train.Orders{Saved: s.Step})
 	return nil
 }
