@@ -64,6 +64,9 @@ func parseHead(b []byte) (h Head, err error) {
 	return h, nil
 }
 
+// patientSwaps is how often a swap by the tag that was just read may be refused.
+const patientSwaps = 10
+
 // move swaps HEAD to what next makes of it ("" for the tag of an absent one). A
 // swap whose reply was lost is known by its nonce; one that lost a race is decided
 // anew. next returns the head it was given where nothing is to be done.
@@ -71,6 +74,7 @@ func move(ctx context.Context, store objstore.Store, id job.ID, next func(now He
 	var random [16]byte
 	rand.Read(random[:]) // never fails (crypto/rand)
 	nonce := hex.EncodeToString(random[:])
+	last, refused := "", 0
 	for {
 		now, tag, err := ReadHead(ctx, store, id)
 		if err != nil && !errors.Is(err, objstore.ErrNotExist) {
@@ -93,6 +97,12 @@ func move(ctx context.Context, store objstore.Store, id job.ID, next func(now He
 			return to, nil
 		case !errors.Is(err, objstore.ErrStale):
 			return Head{}, err
+		case tag != last:
+			last, refused = tag, 1
+		case refused == patientSwaps: // nobody else moves it
+			return Head{}, fmt.Errorf("%s: the store gives it the tag %q and does not swap by that: does something between change ETags?", HeadKey(id), tag)
+		default:
+			refused++
 		}
 	}
 }

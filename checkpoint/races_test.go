@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -165,4 +166,22 @@ func readUntil(ctx context.Context, t *testing.T, store objstore.Store) {
 		}
 		last = m.Step
 	}
+}
+
+// mistagged changes the tags of what is read, as proxies do that compress.
+type mistagged struct{ objstore.Store }
+
+func (m mistagged) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, objstore.Info, error) {
+	r, info, err := m.Store.Get(ctx, key, off, n)
+	info.Tag = "W/" + info.Tag
+	return r, info, err
+}
+
+func TestWrongTagsAreAnErrorAndNoLoop(t *testing.T) {
+	store := &objstore.Mem{}
+	mustSave(t, store, term(1), planOf(0, 10))
+	if _, err := save(t.Context(), mistagged{store}, term(1), planOf(0, 20)); err == nil || !strings.Contains(err.Error(), "change ETags") {
+		t.Errorf("%v, want an error about tags", err)
+	}
+	wantLatest(t, store, 10)
 }
