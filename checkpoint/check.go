@@ -142,7 +142,7 @@ func checkChunk(ctx context.Context, store objstore.Store, m Manifest, i int, ke
 		return fmt.Errorf("chunk %d (%s): %w", i, key, err)
 	}
 	if got := hex.EncodeToString(h.Sum(nil)); n != m.Chunks[i].Size || got != m.Chunks[i].SHA256 {
-		return fmt.Errorf("checkpoint %s: chunk %d (%s) is damaged: it has %d bytes (want %d) and SHA-256 %s", m.Name(), i, key, n, m.Chunks[i].Size, got)
+		return damagef("checkpoint %s: chunk %d (%s) is damaged: it has %d bytes (want %d) and SHA-256 %s", m.Name(), i, key, n, m.Chunks[i].Size, got)
 	}
 	return nil
 }

@@ -174,13 +174,10 @@ func (m Manifest) saved(ctx context.Context, store objstore.Store, now Head, key
 	return err == nil, err
 }
 
-// Restore moves HEAD back to an older checkpoint. The ledger has logged it first:
+// Restore moves HEAD back to an older checkpoint, whose manifest was read. The ledger has logged it first:
 // the generation of by is new, and entries of older ones are void from then on.
 func Restore(ctx context.Context, store objstore.Store, by Head, m Manifest) (Head, error) {
-	_, key, err := m.encode()
-	if err != nil {
-		return Head{}, err
-	}
+	key := m.key
 	if _, err := readManifest(ctx, store, key); err != nil {
 		return Head{}, err
 	}

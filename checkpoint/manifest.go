@@ -31,6 +31,8 @@ type Manifest struct {
 	Verdict      *Verdict        `json:"verdict,omitempty"` // on all evaluations so far, with load_best_model_at_end
 	Size         int64           `json:"size"`              // bytes of the encoded state
 	Chunks       []Chunk         `json:"chunks"`            // in order
+
+	key string // under which it is stored, once it was read
 }
 
 // Param is a trainable tensor.
@@ -120,7 +122,7 @@ func parseManifest(key string, b []byte) (m Manifest, err error) {
 		return m, fmt.Errorf("%s: no manifest has such a name", key)
 	}
 	if got := sumOf(b); got != sum {
-		return m, fmt.Errorf("%s: it is damaged: the SHA-256 of its %d bytes is %s", key, len(b), got)
+		return m, damagef("%s: it is damaged: the SHA-256 of its %d bytes is %s", key, len(b), got)
 	}
 	if err := json.Unmarshal(b, &m); err != nil {
 		return m, fmt.Errorf("%s: %w", key, err)
@@ -131,5 +133,6 @@ func parseManifest(key string, b []byte) (m Manifest, err error) {
 	if want := manifestKey(m.Job, m.Generation, m.Step, sum); key != want {
 		return m, fmt.Errorf("%s: by what it says its name should be %s", key, want)
 	}
+	m.key = key
 	return m, nil
 }

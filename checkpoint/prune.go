@@ -15,7 +15,7 @@ import (
 type Keep struct {
 	Last   int      // the newest so many, HEAD's included; 0: all
 	Every  uint64   // those whose step is a multiple; 0: none for that reason
-	Pinned []string // names: the best one, those that a user wants
+	Pinned []string // names: the best one; beside those that are pinned in the store
 }
 
 // Prune removes the checkpoints that keep does not keep, and what is left of those
@@ -30,6 +30,11 @@ func Prune(ctx context.Context, store objstore.Store, id job.ID, keep Keep, logR
 	if err != nil {
 		return err
 	}
+	pins, err := Pins(ctx, store, id)
+	if err != nil {
+		return err
+	}
+	keep.Pinned = slices.Concat(keep.Pinned, pins)
 	groups, err := scan(ctx, store, id)
 	if err != nil {
 		return err

@@ -28,6 +28,21 @@ func (e *MissingError) Error() string {
 	return fmt.Sprintf("checkpoint %s: chunks %d are not stored", e.Checkpoint, e.Chunks)
 }
 
+// Is makes missing chunks damage, to those who read.
+func (e *MissingError) Is(target error) bool { return target == ErrDamaged }
+
+// ErrDamaged is what a checkpoint is that was saved and cannot be read back, however
+// often that is tried.
+var ErrDamaged = errors.New("a saved checkpoint is damaged")
+
+// damage is an ErrDamaged that says more.
+type damage string
+
+func (d damage) Error() string        { return string(d) }
+func (d damage) Is(target error) bool { return target == ErrDamaged }
+
+func damagef(format string, args ...any) error { return damage(fmt.Sprintf(format, args...)) }
+
 // Latest returns the manifest that HEAD names. The error is objstore.ErrNotExist
 // if, and only if, the job has saved nothing.
 func Latest(ctx context.Context, store objstore.Store, id job.ID) (Manifest, error) {
@@ -72,15 +87,7 @@ func Load(ctx context.Context, store objstore.Store, id job.ID) (Manifest, []byt
 // Named returns the manifest and the encoded state of a checkpoint that is stored
 // under a name.
 func Named(ctx context.Context, store objstore.Store, id job.ID, name string) (Manifest, []byte, error) {
-	groups, err := scan(ctx, store, id)
-	if err != nil {
-		return Manifest{}, nil, err
-	}
-	i := slices.IndexFunc(groups, func(g *group) bool { return Name(g.generation, g.step) == name && len(g.manifests) > 0 })
-	if i < 0 {
-		return Manifest{}, nil, fmt.Errorf("checkpoint %s of job %s is not stored", name, id)
-	}
-	m, err := readManifest(ctx, store, groups[i].manifests[0])
+	m, err := Find(ctx, store, id, name)
 	if err != nil {
 		return m, nil, err
 	}
@@ -88,12 +95,28 @@ func Named(ctx context.Context, store objstore.Store, id job.ID, name string) (M
 	return m, state, err
 }
 
+// Find returns the manifest of the checkpoint with a name.
+func Find(ctx context.Context, store objstore.Store, id job.ID, name string) (Manifest, error) {
+	if _, _, ok := parseName(name); !ok {
+		return Manifest{}, fmt.Errorf("%q is no checkpoint's name, such as %s", name, Name(0, 40))
+	}
+	groups, err := scan(ctx, store, id)
+	if err != nil {
+		return Manifest{}, err
+	}
+	i := slices.IndexFunc(groups, func(g *group) bool { return Name(g.generation, g.step) == name && len(g.manifests) > 0 })
+	if i < 0 {
+		return Manifest{}, fmt.Errorf("checkpoint %s of job %s is not stored", name, id)
+	}
+	return readManifest(ctx, store, groups[i].manifests[0])
+}
+
 // readManifest reads and verifies a manifest. A missing one is no
 // objstore.ErrNotExist here: that would read as "nothing is saved".
 func readManifest(ctx context.Context, store objstore.Store, key string) (Manifest, error) {
 	b, _, err := objstore.ReadAll(ctx, store, key)
 	if errors.Is(err, objstore.ErrNotExist) {
-		return Manifest{}, fmt.Errorf("manifest %s is not stored", key)
+		return Manifest{}, damagef("manifest %s is not stored", key)
 	}
 	if err != nil {
 		return Manifest{}, err
@@ -129,13 +152,13 @@ func readChunk(ctx context.Context, store objstore.Store, m Manifest, i int, dst
 	}
 	defer r.Close()
 	if info.Size != int64(len(dst)) {
-		return fmt.Errorf("chunk %d (%s) is damaged: it has %d bytes, want %d", i, key, info.Size, len(dst))
+		return damagef("chunk %d (%s) is damaged: it has %d bytes, want %d", i, key, info.Size, len(dst))
 	}
 	if _, err := io.ReadFull(r, dst); err != nil {
 		return fmt.Errorf("chunk %d (%s): %w", i, key, err)
 	}
 	if got := sumOf(dst); got != m.Chunks[i].SHA256 {
-		return fmt.Errorf("chunk %d (%s) is damaged: its SHA-256 is %s", i, key, got)
+		return damagef("chunk %d (%s) is damaged: its SHA-256 is %s", i, key, got)
 	}
 	return nil
 }

@@ -214,6 +214,11 @@ func (r *run) openStore(ctx context.Context) (err error) {
 // compareWithStore makes sure that what is in the store is this job, if this is
 // to go on with it, and that nothing is there if not.
 func (r *run) compareWithStore(ctx context.Context) error {
+	if r.Resume {
+		if err := r.recover(ctx); err != nil {
+			return err
+		}
+	}
 	m, err := checkpoint.Latest(ctx, r.store, r.Job)
 	if errors.Is(err, objstore.ErrNotExist) {
 		if r.Resume {
@@ -238,6 +243,21 @@ func (r *run) compareWithStore(ctx context.Context) error {
 		return fmt.Errorf("%s was trained on another base model (hash %.16s) than %s is now (%.16s)", r.place(), m.BaseHash, r.Spec.BaseModel, want)
 	}
 	return r.dataOf(ctx, m)
+}
+
+// recover makes sure that the newest checkpoint is whole, or goes back to one that is.
+func (r *run) recover(ctx context.Context) error {
+	back, err := checkpoint.Recover(ctx, r.store, r.Job)
+	if errors.Is(err, objstore.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("the newest checkpoint: %w", err)
+	}
+	if back != nil {
+		r.View.Note(fmt.Sprintf("the checkpoint %s is damaged (%v): GOING BACK to %s, %d STEPS ARE LOST and made again", back.From, back.Damage, back.To, back.Lost))
+	}
+	return nil
 }
 
 // place is where the run is kept, and placeFlag what chooses another, for messages.

@@ -64,6 +64,11 @@ func (r *run) savedSpec(ctx context.Context) (job.Spec, error) {
 		return job.Spec{}, err
 	}
 	m, err := checkpoint.Latest(ctx, store, r.Job)
+	if errors.Is(err, checkpoint.ErrDamaged) { // of an older one the spec is the same
+		if all, _ := checkpoint.List(ctx, store, r.Job); len(all) > 0 {
+			m, err = all[len(all)-1], nil
+		}
+	}
 	if err != nil {
 		return job.Spec{}, err
 	}

@@ -1,6 +1,9 @@
 package systest
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"carillon/coordinator"
@@ -27,4 +30,50 @@ func TestSameBitsFromABucketOnAnotherMachine(t *testing.T) {
 	}
 	again.Resume = false
 	again.refused(t, "holds a checkpoint of step", "--resume", "--store")
+}
+
+// The newest checkpoint rots in the bucket: the job goes back to the one before, says so,
+// and ends in the same bits.
+func TestSameBitsPastADamagedCheckpoint(t *testing.T) {
+	server := s3test.Start(t, false)
+	want := alone(t, spec(t, long...))
+	r := start(t, spec(t, long...), 2, "")
+	r.Spec.Store = server.Address("team")
+	killEverything(t, r, func(s coordinator.Status) bool { return s.Saved >= 10 })
+	rot(t, server.Objects("team"))
+	again := r.again(t, 3)
+	told := &listener{news: news{t, again}}
+	again.View = told
+	again.verdict(t, want)
+	if !strings.Contains(told.all, "STEPS ARE LOST") {
+		t.Errorf("nothing was said of the steps that were lost:\n%s", told.all)
+	}
+}
+
+// listener remembers what it is told.
+type listener struct {
+	news
+	all string
+}
+
+func (l *listener) Note(text string) { l.all += text + "\n"; l.news.Note(text) }
+
+// rot changes a byte in the newest checkpoint below a folder of objects.
+func rot(t *testing.T, dir string) {
+	t.Helper()
+	manifests, err := filepath.Glob(filepath.Join(dir, "bells", "0-*", "manifest-*.json"))
+	if err != nil || len(manifests) < 2 {
+		t.Fatalf("%v, %v: want two checkpoints", manifests, err)
+	}
+	newest := filepath.Dir(manifests[len(manifests)-1])
+	chunks, err := filepath.Glob(filepath.Join(newest, "[0-9a-f]*"))
+	if err != nil || len(chunks) == 0 {
+		t.Fatal(chunks, err)
+	}
+	b, err := os.ReadFile(chunks[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	write(t, chunks[0], string(b))
 }

@@ -76,8 +76,8 @@ type Beat struct {
 	Eval      *Evaluation      `json:"eval,omitempty"`     // the last that ended here
 	Parts     []Part           `json:"parts,omitempty"`
 	LeftOut   uint64           `json:"left_out,omitempty"` // last step whose checkpoint this node had no time to keep
-	State     string           `json:"state,omitempty"` // one word for people: installing, compiling, ready, …
-	Error     string           `json:"error,omitempty"` // what ended this node, if something did
+	State     string           `json:"state,omitempty"`    // one word for people: installing, compiling, ready, …
+	Error     string           `json:"error,omitempty"`    // what ended this node, if something did
 }
 
 // Answer is what a coordinator answers to a beat. One that does not lead says

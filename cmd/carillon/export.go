@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -15,11 +13,13 @@ import (
 	"carillon/export"
 	"carillon/job"
 	"carillon/objstore"
-	"carillon/objstore/open"
 )
 
 // exportFlags are the flags of export.
-type exportFlags struct{ run, store, job, base, out string }
+type exportFlags struct {
+	storeFlags
+	base, out string
+}
 
 func exportCommand() *cobra.Command {
 	var f exportFlags
@@ -33,24 +33,23 @@ weights, which depends on the job alone, never on where or when it ran.`,
 		Args: arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.do(cmd) },
 	}
-	cmd.Flags().StringVar(&f.run, "run", "", "the run's output_dir, a `directory`")
-	cmd.Flags().StringVar(&f.store, "store", "", "the `address` of the store, where it is not in the run's directory: a folder, or s3://BUCKET/PREFIX")
-	cmd.Flags().StringVar(&f.job, "job", "", "the job's `id`, if the store has several")
+	f.add(cmd)
 	cmd.Flags().StringVar(&f.base, "base", "", "the base model's `directory`, if it is no longer where the recipe had it")
 	cmd.Flags().StringVar(&f.out, "out", "", "the `directory` to make (default adapter or model in the run's)")
 	return cmd
 }
 
 func (f exportFlags) do(cmd *cobra.Command) error {
-	at, err := f.address(cmd)
+	if f.run == "" && f.store != "" {
+		if err := required(cmd, "out"); err != nil {
+			return err
+		}
+	}
+	store, id, err := f.open(cmd)
 	if err != nil {
 		return err
 	}
-	store, err := open.Store(cmd.Context(), at)
-	if err != nil {
-		return err
-	}
-	m, err := f.newest(cmd.Context(), store, at)
+	m, err := checkpoint.Latest(cmd.Context(), store, id)
 	if err != nil {
 		return err
 	}
@@ -64,40 +63,6 @@ func (f exportFlags) do(cmd *cobra.Command) error {
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: step %d, sha256 %s\n", out, r.Step, r.SHA256)
 	return err
-}
-
-// address is where the store is.
-func (f exportFlags) address(cmd *cobra.Command) (string, error) {
-	if f.store != "" {
-		if f.run == "" {
-			return f.store, required(cmd, "out")
-		}
-		return f.store, nil
-	}
-	if err := required(cmd, "run"); err != nil {
-		return "", err
-	}
-	at := filepath.Join(f.run, "store")
-	if _, err := os.Stat(at); err != nil {
-		return "", fmt.Errorf("--run %s has no store of checkpoints (if it is elsewhere, --store says where): %w", f.run, err)
-	}
-	return at, nil
-}
-
-// newest returns the newest checkpoint of the job that is meant.
-func (f exportFlags) newest(ctx context.Context, store objstore.Store, path string) (checkpoint.Manifest, error) {
-	id := job.ID(f.job)
-	if id == "" {
-		var err error
-		if id, err = onlyJob(ctx, store, path); err != nil {
-			return checkpoint.Manifest{}, err
-		}
-	}
-	m, err := checkpoint.Latest(ctx, store, id)
-	if errors.Is(err, objstore.ErrNotExist) {
-		return m, fmt.Errorf("%s: job %s has saved nothing yet", path, id)
-	}
-	return m, err
 }
 
 // onlyJob returns the job that a store has: the only one.

@@ -51,6 +51,7 @@ func root() *cobra.Command {
 		exportCommand(),
 		mergeCommand(),
 		inspectCommand(),
+		checkpointsCommand(),
 		storeCommand(),
 		tokenizerCommand(),
 		tokenizeCommand(),

@@ -2,17 +2,70 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"carillon/checkpoint"
+	"carillon/job"
 	"carillon/objstore"
 	"carillon/objstore/open"
 )
+
+// storeFlags say which job of which store is meant.
+type storeFlags struct{ run, store, job string }
+
+func (f *storeFlags) add(cmd *cobra.Command) {
+	flags := cmd.PersistentFlags()
+	flags.StringVar(&f.run, "run", "", "the run's output_dir, a `directory`")
+	flags.StringVar(&f.store, "store", "", "the `address` of the store, where it is not in the run's directory: a folder, or s3://BUCKET/PREFIX")
+	flags.StringVar(&f.job, "job", "", "the job's `id`, if the store has several")
+}
+
+// address is where the store is.
+func (f *storeFlags) address(cmd *cobra.Command) (string, error) {
+	if f.store != "" {
+		return f.store, nil
+	}
+	if err := required(cmd, "run"); err != nil {
+		return "", err
+	}
+	at := filepath.Join(f.run, "store")
+	if _, err := os.Stat(at); err != nil {
+		return "", fmt.Errorf("--run %s has no store of checkpoints (if it is elsewhere, --store says where): %w", f.run, err)
+	}
+	return at, nil
+}
+
+// open opens the store and finds the job in it, which has saved something.
+func (f *storeFlags) open(cmd *cobra.Command) (objstore.Store, job.ID, error) {
+	at, err := f.address(cmd)
+	if err != nil {
+		return nil, "", err
+	}
+	s, err := open.Store(cmd.Context(), at)
+	if err != nil {
+		return nil, "", err
+	}
+	id := job.ID(f.job)
+	if id == "" {
+		if id, err = onlyJob(cmd.Context(), s, at); err != nil {
+			return nil, "", err
+		}
+	}
+	head, _, err := checkpoint.ReadHead(cmd.Context(), s, id)
+	if errors.Is(err, objstore.ErrNotExist) || err == nil && head.Manifest == "" {
+		err = fmt.Errorf("%s: job %s has saved nothing yet", at, id)
+	}
+	return s, id, err
+}
 
 func storeCommand() *cobra.Command {
 	cmd := group("store", "Looks at an object store")

@@ -46,6 +46,9 @@ func (s *Server) Address(prefix string) string {
 	return "s3://" + s.Bucket + "/" + prefix + "?endpoint=" + s.Endpoint
 }
 
+// Objects is the folder on this machine in which the server keeps what is under a prefix.
+func (s *Server) Objects(prefix string) string { return filepath.Join(s.Dir, s.Bucket, prefix) }
+
 // Env is what a process needs to use the server.
 func (s *Server) Env() []string {
 	env := []string{"AWS_ACCESS_KEY_ID=" + AccessKey, "AWS_SECRET_ACCESS_KEY=" + SecretKey, "AWS_CONFIG_FILE=" + os.DevNull, "AWS_EC2_METADATA_DISABLED=true"}
