@@ -1,6 +1,8 @@
 # make check     what a change must pass before it lands (CI runs more: .ci/run)
 # make bits      the promise, on the demo's job: one hash whatever happens (ten minutes on two cores)
 # make bench     the measurements of docs/bench.md (alone on the machine; CARILLON_PYTHON: a Python with torch, peft and adapters)
+# make bench-checkpoint  what a checkpoint holds steps up, and how fast it is saved to and restored from a bucket
+# make chaos     two leaders race for HEAD a thousand times on each store
 # make demo      the demo
 # make fuzz      every fuzz target for FUZZTIME (20000x: so many inputs)
 
@@ -35,4 +37,11 @@ fuzz:
 bench:
 	go run ./systest/bench -out docs/bench.md
 
-.PHONY: check format vet staticcheck demo bits fuzz bench
+bench-checkpoint:
+	go test ./node -run='^$$' -bench=Save -benchtime=20x
+	go test ./objstore/s3 -run='^$$' -bench=BesidePlain -benchtime=7x
+
+chaos:
+	go test -count=1 -v -run=TwoLeaders ./checkpoint -rounds 1000
+
+.PHONY: check format vet staticcheck demo bits fuzz bench bench-checkpoint chaos

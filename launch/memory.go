@@ -64,7 +64,7 @@ func (j Plan) need(nodes int) Need {
 		{Name: "the optimizer's moments", Host: 2 * flat, Cure: smaller},
 		{Name: "gradients of " + count(lanes, "lane"), Host: int64(lanes) * flat, Device: flat, Cure: "fewer lanes with a larger micro_batch_size, or method lora"},
 		{Name: "sums", Host: j.sums(flat, nodes), Cure: smaller},
-		{Name: "copies for checkpoints", Host: j.copies() * 3 * flat, Cure: smaller},
+		{Name: "copies for checkpoints", Host: int64(node.Copies(s)) * 3 * flat, Cure: smaller},
 		{Name: fmt.Sprintf("activations of %d x %d tokens", s.MicroBatchSize, s.SequenceLen), Device: j.activations(), Cure: j.lessActivations()},
 	}
 	return append(n, Part{Name: "garbage, at most", Host: int64(lag * node.GarbagePercent / 100 * float64(n.Host()-n[0].Host))})
@@ -101,15 +101,6 @@ func (j Plan) sums(flat int64, nodes int) int64 {
 		sum += 2 * flat * partial / 32 // what is sent, and what has come
 	}
 	return sum
-}
-
-// copies is how many states are kept for checkpoints: the one that is being stored,
-// and the one before it where there is one.
-func (j Plan) copies() int64 {
-	if s := j.Spec; s.SaveMinutes == 0 && s.MaxSteps > 0 && (s.SaveSteps == 0 || s.SaveSteps >= s.MaxSteps) {
-		return 1
-	}
-	return 2
 }
 
 func (j Plan) lessActivations() string {

@@ -138,7 +138,7 @@ func (n *node) train(ctx context.Context, spec job.Spec, info wire.JobInfo, l *l
 	if err != nil {
 		return err
 	}
-	saver := newSaver(n.cfg.Job, store, info.Generation, n.log, n.Changed, n.giveUp)
+	saver := newSaver(n.cfg.Job, store, info.Generation, l.session.Size(), Copies(spec), n.log, n.Changed, n.giveUp)
 	defer saver.wait()
 	t, err := train.New(train.Config{
 		Job: n.cfg.Job, Self: n.id, Spec: spec, Steps: info.Steps, Identity: info.Identity, Probe: n.probe(),

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -50,8 +51,40 @@ type stateCopy struct {
 
 var _ train.Saver = (*saver)(nil)
 
-func newSaver(id job.ID, store objstore.Store, generation uint64, log *slog.Logger, stored func(), giveUp func(error)) *saver {
-	return &saver{job: id, store: store, generation: generation, log: log, stored: stored, giveUp: giveUp, copies: [2]*stateCopy{{}, {}}}
+// newSaver makes a saver of states of size trainables. It takes the memory of so many
+// copies in the background: to be given pages that were never touched makes a job's first
+// checkpoints many times slower than the others.
+func newSaver(id job.ID, store objstore.Store, generation uint64, size, copies int, log *slog.Logger, stored func(), giveUp func(error)) *saver {
+	s := &saver{job: id, store: store, generation: generation, log: log, stored: stored, giveUp: giveUp, copies: [2]*stateCopy{{}, {}}}
+	first := s.copies // Save changes it
+	for _, c := range first[:copies] {
+		c.busy.Add(1)
+	}
+	go func() {
+		for _, c := range first[:copies] {
+			c.data = touched(checkpoint.StateSize(size))
+			c.busy.Done()
+		}
+	}()
+	return s
+}
+
+// touched returns memory whose pages are there.
+func touched(n int64) []byte {
+	b := make([]byte, n)
+	for i := 0; i < len(b); i += os.Getpagesize() {
+		b[i] = 0
+	}
+	return b
+}
+
+// Copies is how many states a node keeps for checkpoints: the one that is being stored,
+// and the one before it where there is one.
+func Copies(s job.Spec) int {
+	if s.SaveMinutes == 0 && s.MaxSteps > 0 && (s.SaveSteps == 0 || s.SaveSteps >= s.MaxSteps) {
+		return 1
+	}
+	return 2
 }
 
 // Save copies s and begins to store share rank of size. Where the copy before the last

@@ -37,7 +37,7 @@ func TestFullStoreIsNotWaitedOut(t *testing.T) {
 	}{{objstore.ErrFull, 1}, {errors.New("the network is down"), 0}} {
 		store, gave := &fullStore{Store: &objstore.Mem{}, err: tt.err}, 0
 		var s *saver
-		s = newSaver("j", store, 0, slog.New(slog.DiscardHandler), func() {}, func(err error) {
+		s = newSaver("j", store, 0, 1, 2, slog.New(slog.DiscardHandler), func() {}, func(err error) {
 			s.parts() // as the beat does that tells of it
 			if !errors.Is(err, objstore.ErrFull) {
 				t.Errorf("gave up with %v", err)
@@ -60,7 +60,7 @@ func TestFullStoreIsNotWaitedOut(t *testing.T) {
 // what its step was, also when its memory is about to be taken.
 func TestChunksOfACopyAreOfItsStep(t *testing.T) {
 	store := &objstore.Mem{}
-	s := newSaver("j", store, 0, slog.New(slog.DiscardHandler), func() {}, func(err error) { t.Error(err) })
+	s := newSaver("j", store, 0, 1, 2, slog.New(slog.DiscardHandler), func() {}, func(err error) { t.Error(err) })
 	var asking sync.WaitGroup
 	for step := uint64(1); step <= 50; step++ {
 		if err := s.Save(stateAt(step, float32(step)), 1, 2, true); err != nil { // the one chunk is rank 0's
@@ -97,7 +97,7 @@ func (s slowStore) PutIfAbsent(ctx context.Context, key string, r io.Reader, siz
 // that is kept, and what is left out is told.
 func TestASlowStoreDoesNotHoldTraining(t *testing.T) {
 	slow := slowStore{&objstore.Mem{}, make(chan struct{})}
-	s := newSaver("j", slow, 0, slog.New(slog.DiscardHandler), func() {}, func(err error) { t.Error(err) })
+	s := newSaver("j", slow, 0, 1, 2, slog.New(slog.DiscardHandler), func() {}, func(err error) { t.Error(err) })
 	save := func(step uint64, needed bool) {
 		t.Helper()
 		if err := s.Save(stateAt(step, float32(step)), 0, 1, needed); err != nil {
