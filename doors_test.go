@@ -15,6 +15,8 @@ var doors = []struct {
 	{"github.com/hashicorp/raft", "ledger", "nodes must run without a log of their own"},
 	{"github.com/nats-io/", "wire", "the rest speaks in rosters and beats, not in subjects"},
 	{"github.com/minio/", "objstore/s3", "checkpoints must save to memory and to disk too"},
+	{"github.com/aws/", "spot", "a cloud is only listened to; credentials and buckets are objstore/s3's"},
+	{"cloud.google.com/", "spot", "a cloud is only listened to"},
 	{"github.com/parquet-go/", "corpus", "one place knows what users' files look like"},
 	{"github.com/klauspost/compress", "corpus", "one place knows what users' files look like"},
 	{"carillon/corpus/jinja", "corpus", "a template is a program that somebody else wrote; one place gives it to run"},

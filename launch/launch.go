@@ -60,8 +60,15 @@ type Config struct {
 	Force        bool     // start it even if it does not fit the machine's memory
 	Data         *Data    // nil: Prepare is called while the nodes compile
 	View         View
+	Notices      <-chan string `json:"-"` // news from elsewhere to show while it trains, or nil
 	Log          *slog.Logger
 }
+
+// Leave is the cause with which the context of Run ends where this machine is going to be
+// taken away: as when it just ends, the job is saved first, and its reason is shown.
+type Leave struct{ Reason string }
+
+func (l *Leave) Error() string { return l.Reason }
 
 // View is shown what happens. Its methods are called from one goroutine.
 type View interface {

@@ -54,7 +54,12 @@ func (r *run) watch(ctx context.Context, c *wire.Control) (watched, error) {
 		r.fleet.weigh()
 		ended := r.fleet.ended() // before the look: who has ended has told the coordinators why
 		if ctx.Err() != nil && !asked {
-			asked = r.askToStop(asking, c)
+			asked = r.askToStop(ctx, c)
+		}
+		select {
+		case text := <-r.Notices:
+			r.View.Note(text)
+		default:
 		}
 		s, err := r.look(asking, c)
 		if err == nil {
@@ -94,12 +99,20 @@ func (r *run) look(ctx context.Context, c *wire.Control) (coordinator.Status, er
 	return s, err
 }
 
-// askToStop asks the leader to end the job, and says whether it heard.
+// askToStop asks the leader to end the job, as ctx did, and says whether it heard.
 func (r *run) askToStop(ctx context.Context, c *wire.Control) bool {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	reason := "asked by the user"
+	var leave *Leave
+	if errors.As(context.Cause(ctx), &leave) {
+		reason = leave.Reason
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	if _, err := c.Request(ctx, coordinator.VerbStop, []byte("asked by the user")); err != nil {
+	if _, err := c.Request(ctx, coordinator.VerbStop, []byte(reason)); err != nil {
 		return false
+	}
+	if leave != nil {
+		r.View.Note(reason)
 	}
 	r.View.Note("stopping after this step, with a checkpoint; once more to stop at once")
 	return true

@@ -8,10 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -48,6 +51,7 @@ func TestScripts(t *testing.T) {
 			"cut":    cut,
 			"nan":    nan,
 			"exits":  exits,
+			"taken":  taken,
 		},
 	})
 }
@@ -127,6 +131,30 @@ func cut(ts *testscript.TestScript, _ bool, args []string) {
 	info, err := os.Stat(path)
 	ts.Check(err)
 	ts.Check(os.Truncate(path, info.Size()/2))
+}
+
+// taken AFTER begins to answer as AWS does on a spot machine, which is taken away after so
+// many questions whether it is.
+func taken(ts *testscript.TestScript, _ bool, args []string) {
+	after, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	asked := 0 // one client, one question at a time
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodPut:
+			w.Header().Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "21600")
+			fmt.Fprint(w, "token")
+		case !strings.HasSuffix(r.URL.Path, "/spot/instance-action"):
+			w.WriteHeader(http.StatusNotFound)
+		case asked < after:
+			asked++
+			w.WriteHeader(http.StatusNotFound)
+		default:
+			fmt.Fprint(w, `{"action":"terminate","time":"2026-11-27T12:00:00Z"}`)
+		}
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", server.URL)
 }
 
 // nan FILE makes the last weight of a safetensors file no number.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,12 +16,13 @@ import (
 	"carillon/backend"
 	"carillon/job"
 	"carillon/launch"
+	"carillon/spot"
 )
 
 // trainFlags are what train is told beside the recipe.
 type trainFlags struct {
 	backend, out, drill string
-	store               string
+	store, spot         string
 	set                 []string
 	nodes, coordinators int
 	json, resume        bool
@@ -50,6 +52,9 @@ number of nodes. A second Ctrl-C leaves at once. With --store it goes on on any 
 that has the recipe and the base model; "carillon store check --help" tells of addresses
 and credentials.
 
+On a spot machine the cloud's notice that it will be taken away does what Ctrl-C does:
+with --store in a bucket, another machine goes on.
+
 Method feature has no coordinators: its nodes read each example once with the base
 model and keep what came of it in the folder features of the store, and this process
 fits what is on top. A second run reads nothing again.`,
@@ -64,6 +69,7 @@ fits what is on top. A second run reads nothing again.`,
 	flags.IntVar(&f.coordinators, "coordinators", 3, "coordinator processes: 3, or 1 for small machines")
 	flags.StringVar(&f.out, "out", "", "output directory (default: the recipe's output_dir)")
 	flags.StringVar(&f.store, "store", "", "address of the object store: a folder, or s3://BUCKET/PREFIX (default: the recipe's store, or the folder store in the output directory)")
+	flags.StringVar(&f.spot, "spot", "auto", "whose notices to heed that this machine is taken away: auto, aws, gcp, azure or off")
 	setFlag(cmd, &f.set)
 	flags.StringVar(&f.drill, "drill", "", "failures to rehearse: kill=n2@7,kill=coordinator@9,join=n4@12")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print what the job is predicted to take of the memory, by parts, and start nothing")
@@ -93,7 +99,12 @@ func runTrain(cmd *cobra.Command, recipe string, f trainFlags) error {
 	if f.dryRun {
 		return foresee(cmd, cfg, v)
 	}
-	res, err := launch.Run(cmd.Context(), cfg)
+	ctx, stop, err := f.heedNotices(cmd, &cfg)
+	if err != nil {
+		return err
+	}
+	defer stop(nil)
+	res, err := launch.Run(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -102,6 +113,28 @@ func runTrain(cmd *cobra.Command, recipe string, f trainFlags) error {
 		return json.NewEncoder(cmd.OutOrStdout()).Encode(res)
 	}
 	return f.tell(cmd.OutOrStdout(), res, recipe)
+}
+
+// heedNotices returns a context that ends when the cloud takes this machine away.
+func (f trainFlags) heedNotices(cmd *cobra.Command, cfg *launch.Config) (context.Context, context.CancelCauseFunc, error) {
+	cloud, err := spot.ParseCloud(f.spot)
+	if err != nil {
+		return nil, nil, usage(cmd, "--spot: %v", err)
+	}
+	ctx, leave := context.WithCancelCause(cmd.Context())
+	notices := make(chan string, 16)
+	cfg.Notices = notices
+	go spot.Watch(ctx, cloud, func(n spot.Notice) {
+		if n.Leave {
+			leave(&launch.Leave{Reason: n.String()})
+			return
+		}
+		select {
+		case notices <- n.String():
+		default: // nobody looks any more
+		}
+	})
+	return ctx, leave, nil
 }
 
 // config reads the recipe and applies the flags to it.

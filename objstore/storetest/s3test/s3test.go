@@ -1,6 +1,5 @@
 // Package s3test runs a real S3 server for tests: versitygw, on a free port of this
-// machine, over a temporary folder. It is built once from the module in tools/, so that
-// its dependencies stay out of ours.
+// machine, over a temporary folder.
 package s3test
 
 import (
@@ -10,8 +9,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
-	"fmt"
 	"math/big"
 	"net"
 	"os"
@@ -21,11 +18,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gofrs/flock"
+	"carillon/testtool"
 )
-
-// required, where it is set, makes a test fail that cannot have the server.
-const required = "CARILLON_REQUIRE_S3"
 
 // Credentials of the server.
 const (
@@ -58,17 +52,10 @@ func (s *Server) Env() []string {
 	return env
 }
 
-// Start starts a server that ends with the test, and gives the test's process Env. A machine on which it cannot be built
-// skips the test, and says why.
+// Start starts a server that ends with the test, and gives the test's process Env.
 func Start(t testing.TB, secure bool) *Server {
 	t.Helper()
-	program, err := build()
-	if err != nil {
-		if os.Getenv(required) != "" {
-			t.Fatalf("the S3 server of the tests: %v", err)
-		}
-		t.Skipf("no S3 server to test with: %v", err)
-	}
+	program := testtool.Build(t, "github.com/versity/versitygw", "cmd/versitygw")
 	s := &Server{Bucket: "bucket", Dir: t.TempDir()}
 	if err := os.Mkdir(filepath.Join(s.Dir, s.Bucket), 0o755); err != nil {
 		t.Fatal(err)
@@ -136,57 +123,6 @@ func freeAddress(t testing.TB) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
-}
-
-// build returns the server's program. It is built once for each version, whoever asks.
-func build() (string, error) {
-	root, err := moduleRoot()
-	if err != nil {
-		return "", err
-	}
-	tools := filepath.Join(root, "tools")
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	version, err := output(tools, "go", "list", "-m", "-f", "{{.Version}}", "github.com/versity/versitygw")
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(cache, "carillon", "tools")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	program := filepath.Join(dir, "versitygw-"+version)
-	lock := flock.New(program + ".lock")
-	if err := lock.Lock(); err != nil {
-		return "", err
-	}
-	defer lock.Close()
-	if _, err := os.Stat(program); err == nil {
-		return program, nil
-	}
-	if _, err := output(tools, "go", "build", "-o", program+".new", "github.com/versity/versitygw/cmd/versitygw"); err != nil {
-		return "", err
-	}
-	return program, os.Rename(program+".new", program)
-}
-
-func moduleRoot() (string, error) {
-	file, err := output("", "go", "env", "GOMOD")
-	return filepath.Dir(file), err
-}
-
-// output runs a command that builds without cgo, whatever the tests are built with.
-func output(dir, name string, args ...string) (string, error) {
-	cmd := exec.Command(name, args...)
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
-	out, err := cmd.Output()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		err = fmt.Errorf("%w: %s", err, exit.Stderr)
-	}
-	return strings.TrimSpace(string(out)), err
 }
 
 // certificate makes a certificate for 127.0.0.1 that signs itself, and returns the files
