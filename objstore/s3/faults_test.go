@@ -279,3 +279,14 @@ func TestAnEndedContextEndsAStalledCall(t *testing.T) {
 		t.Errorf("%v, want deadline exceeded", err)
 	}
 }
+
+func TestAFullBucketTakesAPerson(t *testing.T) {
+	raw, n := faulty(t, s3test.Start(t, false))
+	s := objstore.Retry(raw, 20*time.Second)
+	for _, f := range []fault{answers(507, "InsufficientStorage"), answers(403, "QuotaExceeded")} {
+		n.expect(http.MethodPut, f)
+		if err := s.PutIfAbsent(t.Context(), "x", strings.NewReader("x"), 1); !errors.Is(err, objstore.ErrFull) || n.asked != 1 {
+			t.Errorf("%v after %d requests, want ErrFull after one", err, n.asked)
+		}
+	}
+}
