@@ -32,7 +32,7 @@ func Recover(ctx context.Context, store objstore.Store, id job.ID) (*Recovered, 
 	if head.Manifest == "" {
 		return nil, fmt.Errorf("job %s has saved nothing yet: %w", id, objstore.ErrNotExist)
 	}
-	m, damage := readWhole(ctx, store, head.Manifest)
+	_, damage := readWhole(ctx, store, head.Manifest)
 	if damage == nil || !errors.Is(damage, ErrDamaged) {
 		return nil, damage
 	}
@@ -40,7 +40,8 @@ func Recover(ctx context.Context, store objstore.Store, id job.ID) (*Recovered, 
 	if err != nil {
 		return nil, err
 	}
-	if m, err = newestWhole(ctx, store, id, step); err != nil {
+	m, err := newestWhole(ctx, store, id, step)
+	if err != nil {
 		return nil, errors.Join(damage, err)
 	}
 	if err := RestoreTo(ctx, store, m); err != nil {
