@@ -57,6 +57,9 @@ type Chunk struct {
 // Name is the checkpoint's name in the store.
 func (m Manifest) Name() string { return Name(m.Generation, m.Step) }
 
+// Key is where a manifest that was read is stored.
+func (m Manifest) Key() string { return m.key }
+
 // Validate says what is wrong with a manifest.
 func (m Manifest) Validate() error {
 	switch {

@@ -15,7 +15,8 @@ import (
 func pinKey(id job.ID, name string) string { return string(id) + "/pins/" + name }
 
 // Pin keeps a checkpoint from being pruned. One that is not stored, or was pruned
-// meanwhile, is an error.
+// meanwhile, is an error. (Prune looks before each removal: only one that is just being
+// removed can still go.)
 func Pin(ctx context.Context, store objstore.Store, id job.ID, name string) error {
 	if _, err := Find(ctx, store, id, name); err != nil {
 		return err
@@ -33,6 +34,17 @@ func Pin(ctx context.Context, store objstore.Store, id job.ID, name string) erro
 // Unpin takes a pin away; where there is none it does nothing.
 func Unpin(ctx context.Context, store objstore.Store, id job.ID, name string) error {
 	return store.Remove(ctx, pinKey(id, name))
+}
+
+func isPinned(ctx context.Context, store objstore.Store, id job.ID, name string) (bool, error) {
+	r, _, err := store.Get(ctx, pinKey(id, name), 0, -1)
+	if errors.Is(err, objstore.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, r.Close()
 }
 
 // Pins returns the names of a job's pinned checkpoints.

@@ -15,7 +15,7 @@ import (
 type Keep struct {
 	Last   int      // the newest so many, HEAD's included; 0: all
 	Every  uint64   // those whose step is a multiple; 0: none for that reason
-	Pinned []string // names: the best one; beside those that are pinned in the store
+	Pinned []string // names, beside those that are pinned in the store and the best one
 }
 
 // Prune removes the checkpoints that keep does not keep, and what is left of those
@@ -30,11 +30,9 @@ func Prune(ctx context.Context, store objstore.Store, id job.ID, keep Keep, logR
 	if err != nil {
 		return err
 	}
-	pins, err := Pins(ctx, store, id)
-	if err != nil {
+	if keep, err = keep.with(ctx, store, id, head); err != nil {
 		return err
 	}
-	keep.Pinned = slices.Concat(keep.Pinned, pins)
 	groups, err := scan(ctx, store, id)
 	if err != nil {
 		return err
@@ -51,11 +49,32 @@ func Prune(ctx context.Context, store objstore.Store, id job.ID, keep Keep, logR
 		return fmt.Errorf("prune %d checkpoints: %w", len(names), err)
 	}
 	for _, g := range groups {
-		if err := g.remove(ctx, store); err != nil {
+		pinned, err := isPinned(ctx, store, id, Name(g.generation, g.step)) // meanwhile: removing takes long
+		if err == nil && !pinned {
+			err = g.remove(ctx, store)
+		}
+		if err != nil {
 			return fmt.Errorf("prune: %w", err)
 		}
 	}
 	return nil
+}
+
+// with adds what is pinned in the store, and the best checkpoint by the newest one's verdict.
+func (k Keep) with(ctx context.Context, store objstore.Store, id job.ID, head Head) (Keep, error) {
+	pins, err := Pins(ctx, store, id)
+	if err != nil || head.Manifest == "" {
+		return k, err
+	}
+	m, err := readManifest(ctx, store, head.Manifest)
+	if err != nil {
+		return k, fmt.Errorf("prune: what HEAD names: %w", err)
+	}
+	if m.Verdict != nil && m.Verdict.Name != "" {
+		pins = append(pins, m.Verdict.Name)
+	}
+	k.Pinned = slices.Concat(k.Pinned, pins)
+	return k, nil
 }
 
 // surplus returns what may go, of groups in their order.

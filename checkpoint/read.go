@@ -31,8 +31,7 @@ func (e *MissingError) Error() string {
 // Is makes missing chunks damage, to those who read.
 func (e *MissingError) Is(target error) bool { return target == ErrDamaged }
 
-// ErrDamaged is what a checkpoint is that was saved and cannot be read back, however
-// often that is tried.
+// ErrDamaged is what a checkpoint is that was saved and was not read back as it was.
 var ErrDamaged = errors.New("a saved checkpoint is damaged")
 
 // damage is an ErrDamaged that says more.
@@ -40,6 +39,9 @@ type damage string
 
 func (d damage) Error() string        { return string(d) }
 func (d damage) Is(target error) bool { return target == ErrDamaged }
+
+// errNoManifest is damage too.
+const errNoManifest = damage("not stored")
 
 func damagef(format string, args ...any) error { return damage(fmt.Sprintf(format, args...)) }
 
@@ -116,7 +118,7 @@ func Find(ctx context.Context, store objstore.Store, id job.ID, name string) (Ma
 func readManifest(ctx context.Context, store objstore.Store, key string) (Manifest, error) {
 	b, _, err := objstore.ReadAll(ctx, store, key)
 	if errors.Is(err, objstore.ErrNotExist) {
-		return Manifest{}, damagef("manifest %s is not stored", key)
+		return Manifest{}, fmt.Errorf("manifest %s is %w", key, errNoManifest)
 	}
 	if err != nil {
 		return Manifest{}, err

@@ -209,10 +209,15 @@ func (r *run) open(ctx context.Context) (unlock func(), err error) {
 
 // openStore opens the store, and makes sure that it keeps what checkpoints count on.
 func (r *run) openStore(ctx context.Context) (err error) {
-	if r.store, err = open.Store(ctx, r.at); err != nil {
+	if r.store, err = open.Now(ctx, r.at); err != nil {
 		return err
 	}
-	if err := objstore.Broken(objstore.Probe(ctx, r.store)); err != nil {
+	switch err := objstore.Broken(objstore.Probe(ctx, r.store)); {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, objstore.ErrTemporary):
+		return err
+	case err != nil:
 		return fmt.Errorf("the store %s cannot keep checkpoints (carillon store check says more): %w", r.at, err)
 	}
 	return nil
@@ -221,12 +226,7 @@ func (r *run) openStore(ctx context.Context) (err error) {
 // compareWithStore makes sure that what is in the store is this job, if this is
 // to go on with it, and that nothing is there if not.
 func (r *run) compareWithStore(ctx context.Context) error {
-	if r.Resume {
-		if err := r.recover(ctx); err != nil {
-			return err
-		}
-	}
-	m, err := checkpoint.Latest(ctx, r.store, r.Job)
+	m, err := newest(ctx, r.store, r.Job)
 	if errors.Is(err, objstore.ErrNotExist) {
 		if r.Resume {
 			r.View.Note("no checkpoint yet: starting from step 0")
@@ -249,22 +249,23 @@ func (r *run) compareWithStore(ctx context.Context) error {
 	if want := hex.EncodeToString(r.base.Hash[:]); m.BaseHash != want {
 		return fmt.Errorf("%s was trained on another base model (hash %.16s) than %s is now (%.16s)", r.place(), m.BaseHash, r.Spec.BaseModel, want)
 	}
+	if m, err = r.recover(ctx, m); err != nil {
+		return err
+	}
 	return r.dataOf(ctx, m)
 }
 
 // recover makes sure that the newest checkpoint is whole, or goes back to one that is.
-func (r *run) recover(ctx context.Context) error {
+func (r *run) recover(ctx context.Context, m checkpoint.Manifest) (checkpoint.Manifest, error) {
 	back, err := checkpoint.Recover(ctx, r.store, r.Job)
-	if errors.Is(err, objstore.ErrNotExist) {
-		return nil
-	}
 	if err != nil {
-		return fmt.Errorf("the newest checkpoint: %w", err)
+		return m, fmt.Errorf("the newest checkpoint: %w", err)
 	}
-	if back != nil {
-		r.View.Note(fmt.Sprintf("the checkpoint %s is damaged (%v): GOING BACK to %s, %d STEPS ARE LOST and made again", back.From, back.Damage, back.To, back.Lost))
+	if back == nil {
+		return m, nil
 	}
-	return nil
+	r.View.Note(fmt.Sprintf("the checkpoint %s is damaged (%v): GOING BACK to %s, %d STEPS ARE LOST and made again", back.From, back.Damage, back.To, back.Lost))
+	return checkpoint.Latest(ctx, r.store, r.Job)
 }
 
 // place is where the run is kept, and placeFlag what chooses another, for messages.

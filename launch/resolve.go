@@ -59,18 +59,25 @@ func resolve(ctx context.Context, spec job.Spec, progress corpus.Progress) (job.
 
 // savedSpec is the spec of the newest checkpoint in the store.
 func (r *run) savedSpec(ctx context.Context) (job.Spec, error) {
-	store, err := open.Store(ctx, r.at)
+	store, err := open.Now(ctx, r.at)
 	if err != nil {
 		return job.Spec{}, err
 	}
-	m, err := checkpoint.Latest(ctx, store, r.Job)
-	if errors.Is(err, checkpoint.ErrDamaged) { // of an older one the spec is the same
-		if all, _ := checkpoint.List(ctx, store, r.Job); len(all) > 0 {
-			m, err = all[len(all)-1], nil
-		}
-	}
+	m, err := newest(ctx, store, r.Job)
 	if err != nil {
 		return job.Spec{}, err
 	}
 	return job.DecodeSpec(m.Spec)
+}
+
+// newest is the newest manifest of a job that can be read: of an older one the spec and
+// the hashes are the same.
+func newest(ctx context.Context, store objstore.Store, id job.ID) (checkpoint.Manifest, error) {
+	m, err := checkpoint.Latest(ctx, store, id)
+	if errors.Is(err, checkpoint.ErrDamaged) {
+		if all, _ := checkpoint.List(ctx, store, id); len(all) > 0 {
+			return all[len(all)-1], nil
+		}
+	}
+	return m, err
 }

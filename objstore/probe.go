@@ -52,10 +52,14 @@ func Probe(ctx context.Context, s Store) []Promise {
 	return all
 }
 
-// Broken returns an error that names the promises which s does not keep, or nil.
+// Broken returns an error that names the promises which are not kept, or nil. Where a store
+// did not serve a call, it is that one's ErrTemporary: then nothing is known.
 func Broken(all []Promise) error {
 	var errs []error
 	for _, p := range all {
+		if errors.Is(p.Err, ErrTemporary) || errors.Is(p.Err, context.Canceled) {
+			return p.Err
+		}
 		if p.Err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", p.Name, p.Err))
 		}
@@ -75,8 +79,14 @@ type probe struct {
 	prefix string
 }
 
+// create creates an object. One with that very value is success: the reply of a try may
+// have been lost.
 func (p probe) create(ctx context.Context, name string, value []byte) error {
-	return p.PutIfAbsent(ctx, p.prefix+name, bytes.NewReader(value), int64(len(value)))
+	err := p.PutIfAbsent(ctx, p.prefix+name, bytes.NewReader(value), int64(len(value)))
+	if errors.Is(err, ErrExist) && p.holds(ctx, name, value) == nil {
+		return nil
+	}
+	return err
 }
 
 // holds says whether an object has a value.

@@ -13,13 +13,13 @@ import (
 )
 
 // Retry returns a store that makes calls of s again that failed with ErrTemporary, with
-// growing pauses, until patience is over. What came of a call whose reply was lost is found
+// growing pauses, until patience is over since the first of them failed. What came of a call whose reply was lost is found
 // out: a Swap whose value is there has succeeded. A Get goes on where its bytes stopped.
 func Retry(s Store, patience time.Duration) Store { return retry{s, patience} }
 
 type retry struct {
 	Store
-	patience time.Duration // from the first try to the last
+	patience time.Duration // from the first failure to the last
 }
 
 const (
@@ -29,16 +29,19 @@ const (
 
 // again makes a call until it succeeds, fails for good, or has been tried for too long.
 func (s retry) again(ctx context.Context, call func() error) error {
-	tries := 0
+	tries, failed := 0, time.Time{}
 	b := &backoff.ExponentialBackOff{InitialInterval: firstPause, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: maxPause}
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		tries++
 		err := call()
-		if err != nil && !errors.Is(err, ErrTemporary) {
+		if failed.IsZero() {
+			failed = time.Now() // a large object may have been under way for long before
+		}
+		if err != nil && (!errors.Is(err, ErrTemporary) || time.Since(failed) > s.patience) {
 			err = backoff.Permanent(err)
 		}
 		return struct{}{}, err
-	}, backoff.WithBackOff(b), backoff.WithMaxElapsedTime(s.patience))
+	}, backoff.WithBackOff(b), backoff.WithMaxElapsedTime(0))
 	if tries > 1 && errors.Is(err, ErrTemporary) {
 		return fmt.Errorf("%w (tried %d times)", err, tries)
 	}

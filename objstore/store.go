@@ -105,8 +105,17 @@ func TagOf(value []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// ReadAll returns a whole object and its tag.
+// ReadAll returns a whole object and its tag. One that is swapped while it is read is read
+// again.
 func ReadAll(ctx context.Context, s Store, key string) ([]byte, string, error) {
+	b, tag, err := readAll(ctx, s, key)
+	for tries := 1; errors.Is(err, ErrStale) && tries < 10; tries++ {
+		b, tag, err = readAll(ctx, s, key)
+	}
+	return b, tag, err
+}
+
+func readAll(ctx context.Context, s Store, key string) ([]byte, string, error) {
 	r, info, err := s.Get(ctx, key, 0, -1)
 	if err != nil {
 		return nil, "", err

@@ -59,43 +59,46 @@ func (f *storeFlags) listCommand() *cobra.Command {
 	var asJSON bool
 	cmd := f.verb("list", "Lists a job's checkpoints", "Lists a job's checkpoints: name, steps done, size, held-out loss, and which is the newest\n(what HEAD names), the best and pinned.",
 		arguments(0, 0, ""), func(cmd *cobra.Command, s objstore.Store, id job.ID, _ []string) error {
-			all, err := listCheckpoints(cmd.Context(), s, id)
-			if err != nil {
-				return err
-			}
+			all, damage := listCheckpoints(cmd.Context(), s, id) // what can be read is shown first
+			var err error
 			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(all)
+				err = json.NewEncoder(cmd.OutOrStdout()).Encode(all)
+			} else {
+				err = printList(cmd.OutOrStdout(), all)
 			}
-			return printList(cmd.OutOrStdout(), all)
+			return errors.Join(err, damage)
 		})
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON array")
 	return cmd
 }
 
+// listCheckpoints returns the checkpoints that can be read, and why others cannot.
 func listCheckpoints(ctx context.Context, s objstore.Store, id job.ID) ([]listed, error) {
-	all, err := checkpoint.List(ctx, s, id)
-	if err != nil {
-		return nil, err
-	}
+	all, damage := checkpoint.List(ctx, s, id)
 	pins, err := checkpoint.Pins(ctx, s, id)
 	if err != nil {
 		return nil, err
 	}
-	newest, err := checkpoint.Latest(ctx, s, id)
+	head, _, err := checkpoint.ReadHead(ctx, s, id)
 	if err != nil {
 		return nil, err
 	}
+	best := ""
+	for _, m := range all {
+		if m.Key() == head.Manifest && m.Verdict != nil {
+			best = m.Verdict.Name
+		}
+	}
 	out := []listed{}
 	for _, m := range all {
-		l := listed{Name: m.Name(), Step: m.Step, Bytes: m.Size, Digest: m.Digest, Newest: m.Name() == newest.Name(), Pinned: slices.Contains(pins, m.Name())}
-		l.Best = newest.Verdict != nil && newest.Verdict.Name == m.Name()
+		l := listed{Name: m.Name(), Step: m.Step, Bytes: m.Size, Digest: m.Digest, Newest: m.Key() == head.Manifest, Best: m.Name() == best, Pinned: slices.Contains(pins, m.Name())}
 		if m.Eval != nil && m.Eval.Step == m.Step {
 			loss := coordinator.MeanLoss(m.Eval.Tail)
 			l.HeldOut = &loss
 		}
 		out = append(out, l)
 	}
-	return out, nil
+	return out, damage
 }
 
 func printList(out io.Writer, all []listed) error {
@@ -133,7 +136,7 @@ func (f *storeFlags) showCommand() *cobra.Command {
 }
 
 func (f *storeFlags) checkCommand() *cobra.Command {
-	return f.verb("check", "Reads everything that a job has saved, and verifies it", "Reads everything that a job has saved, and verifies it: HEAD names a manifest that is\nstored, each manifest names chunks that are stored, and every byte is what its name says.",
+	return f.verb("check", "Reads everything that a job has saved, and verifies it", "Reads everything that a job has saved, and verifies it: HEAD names a manifest that is\nstored, each manifest names chunks that are stored, and every byte is what its name says.\nBeside a job that prunes it may miss what was there a moment before.",
 		arguments(0, 0, ""), func(cmd *cobra.Command, s objstore.Store, id job.ID, _ []string) error {
 			r, err := checkpoint.Check(cmd.Context(), s, id)
 			if err != nil {
@@ -183,14 +186,7 @@ itself (save_total_limit); this may be done beside it.`, arguments(0, 0, ""), ni
 var errDryRun = errors.New("dry run")
 
 func pruneCheckpoints(cmd *cobra.Command, s objstore.Store, id job.ID, keep checkpoint.Keep, dryRun bool) error {
-	newest, err := checkpoint.Latest(cmd.Context(), s, id)
-	if err != nil {
-		return err
-	}
-	if v := newest.Verdict; v != nil && v.Name != "" {
-		keep.Pinned = []string{v.Name}
-	}
-	err = checkpoint.Prune(cmd.Context(), s, id, keep, func(names []string) error {
+	err := checkpoint.Prune(cmd.Context(), s, id, keep, func(names []string) error {
 		for _, name := range names {
 			fmt.Fprintln(cmd.OutOrStdout(), name)
 		}
@@ -207,8 +203,8 @@ func pruneCheckpoints(cmd *cobra.Command, s objstore.Store, id job.ID, keep chec
 
 func (f *storeFlags) restoreCommand() *cobra.Command {
 	return f.verb("restore NAME", "Makes a job go on from an older checkpoint", `Makes a job that is not running go on from an older checkpoint: HEAD names it from now on,
-and train --resume begins there. What was saved after it stays until it is pruned. A job
-that does run is ended by it.`, aCheckpoint,
+and train --resume begins there. It is pinned; what was saved after it stays until it is
+pruned. A job that does run is ended by it.`, aCheckpoint,
 		func(cmd *cobra.Command, s objstore.Store, id job.ID, args []string) error {
 			m, err := checkpoint.Find(cmd.Context(), s, id, args[0])
 			if err != nil {
@@ -217,7 +213,7 @@ that does run is ended by it.`, aCheckpoint,
 			if err := checkpoint.RestoreTo(cmd.Context(), s, m); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "job %s: the newest checkpoint is %s now, of step %d\n", id, m.Name(), m.Step)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "job %s: the newest checkpoint is %s now, of step %d; it is pinned\n", id, m.Name(), m.Step)
 			return err
 		})
 }

@@ -28,6 +28,9 @@ func (f trainFlags) runFeature(cmd *cobra.Command, cfg launch.Config) error {
 	if f.drill != "" || f.resume {
 		return usage(cmd, "--drill and --resume are for methods that train on nodes; with method feature what was read before is used again by itself")
 	}
+	if _, err := open.Absolute(cfg.Spec.Store); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
 	if !open.Local(cfg.Spec.Store) {
 		return fmt.Errorf("store: %s; method feature keeps what it has read in a folder: name one, or leave the key out", cfg.Spec.Store)
 	}

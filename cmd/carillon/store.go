@@ -50,7 +50,7 @@ func (f *storeFlags) open(cmd *cobra.Command) (objstore.Store, job.ID, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	s, err := open.Store(cmd.Context(), at)
+	s, err := open.Now(cmd.Context(), at)
 	if err != nil {
 		return nil, "", err
 	}
@@ -102,7 +102,7 @@ the container or a web identity. A CA of your own: AWS_CA_BUNDLE.`,
 }
 
 func checkStore(cmd *cobra.Command, address string, asJSON bool) error {
-	s, err := open.Store(cmd.Context(), address)
+	s, err := open.Now(cmd.Context(), address)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,12 @@ func checkStore(cmd *cobra.Command, address string, asJSON bool) error {
 	} else {
 		err = printPromises(cmd.OutOrStdout(), promises)
 	}
-	if err == nil && objstore.Broken(promises) != nil {
+	broken := objstore.Broken(promises)
+	switch {
+	case err != nil, broken == nil:
+	case errors.Is(broken, objstore.ErrTemporary):
+		err = broken
+	default:
 		err = fmt.Errorf("%s cannot keep checkpoints: another store can, or a newer version of this one", address)
 	}
 	return err

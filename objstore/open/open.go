@@ -17,15 +17,24 @@ import (
 const (
 	// callsAtOnce bounds a process's connections to a bucket.
 	callsAtOnce = 16
-	// firstPatience is how long a bucket may be silent before it is said to be: somebody
-	// may have mistyped its address.
-	firstPatience = 10 * time.Second
-	// patience is how long it may be once it was there.
+	// patience is how long a bucket may fail to serve a call.
 	patience = time.Minute
+	// impatience is how long where somebody waits, who may have mistyped its address.
+	impatience = 10 * time.Second
 )
 
-// Store returns the store at an address, once it has answered.
+// Store returns the store at an address, for a process that has time.
 func Store(ctx context.Context, address string) (objstore.Store, error) {
+	return within(ctx, address, patience)
+}
+
+// Now is Store for a command that somebody waits for.
+func Now(ctx context.Context, address string) (objstore.Store, error) {
+	return within(ctx, address, impatience)
+}
+
+// within opens a store once it has answered.
+func within(ctx context.Context, address string, first time.Duration) (objstore.Store, error) {
 	if Local(address) {
 		return dir.Open(address)
 	}
@@ -38,7 +47,7 @@ func Store(ctx context.Context, address string) (objstore.Store, error) {
 		return nil, err
 	}
 	// Whoever may use a store may list it; that tells a missing bucket from a closed one.
-	if err := objstore.Retry(s, firstPatience).List(ctx, "store-check/none/", func(string) error { return nil }); err != nil {
+	if err := objstore.Retry(s, first).List(ctx, "store-check/none/", func(string) error { return nil }); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", s, err)
 	}
 	return objstore.Retry(objstore.AtMost(callsAtOnce, s), patience), nil

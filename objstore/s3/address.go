@@ -86,7 +86,7 @@ func (a Address) check() error {
 // parseEndpoint reads the URL of a service.
 func parseEndpoint(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.User != nil {
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return nil, errors.New("the endpoint of a store is https://HOST[:PORT], or http:// of a server on a network that you trust")
 	}
 	return u, nil

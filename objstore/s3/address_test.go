@@ -41,8 +41,9 @@ func TestParseAddressRefuses(t *testing.T) {
 		"s3://b?endpoint=h:9000":      "https://HOST[:PORT]",
 		"s3://b?endpoint=http://h/p":  "https://HOST[:PORT]",
 		"s3://b?endpoint=http://a@h/": "https://HOST[:PORT]",
-		"s3://%zz":                    "s3://BUCKET/PREFIX",
-		"s3://b?a=%zz":                "key=value",
+		"s3://b?endpoint=https%3A%2F%2Fh%3Ftoken%3Dt": "https://HOST[:PORT]",
+		"s3://%zz":     "s3://BUCKET/PREFIX",
+		"s3://b?a=%zz": "key=value",
 	} {
 		if _, err := ParseAddress(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)

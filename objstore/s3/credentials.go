@@ -3,6 +3,7 @@ package s3
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -22,9 +23,11 @@ type source struct {
 
 // chain asks the sources in the order of AWS's own tools, and keeps to the first that has
 // credentials until they expire. (The library's own chain forgets why the others had none.)
+// It is used under the lock of credentials.Credentials.
 type chain struct {
 	sources []source
 	current credentials.Provider
+	last    credentials.Value // what current gave
 }
 
 var _ credentials.Provider = (*chain)(nil)
@@ -77,25 +80,53 @@ func roleEndpoint() string {
 // Retrieve implements credentials.Provider.
 func (c *chain) Retrieve() (credentials.Value, error) { return c.RetrieveWithCredContext(nil) }
 
-// RetrieveWithCredContext implements credentials.Provider.
+// RetrieveWithCredContext implements credentials.Provider. Roles are asked again long
+// before their credentials expire; if that fails, those that still hold are used.
 func (c *chain) RetrieveWithCredContext(cc *credentials.CredContext) (credentials.Value, error) {
 	var errs []error
 	for _, s := range c.sources {
 		v, err := s.RetrieveWithCredContext(cc)
 		if err == nil && v.AccessKeyID != "" && v.SecretAccessKey != "" {
-			c.current = s.Provider
+			c.current, c.last = s.Provider, v
 			return v, nil
 		}
-		if err == nil {
-			err = errors.New("none")
-		}
-		errs = append(errs, fmt.Errorf("%s: %w", s.name, err))
+		errs = append(errs, fmt.Errorf("%s: %s", s.name, s.why(err)))
 	}
-	return credentials.Value{}, fmt.Errorf("%w: %s", errNoCredentials, oneLine(errs))
+	switch {
+	case c.current == nil:
+		return credentials.Value{}, fmt.Errorf("%w: %s", errNoCredentials, oneLine(errs))
+	case time.Now().Before(c.last.Expiration):
+		return c.last, nil
+	}
+	return credentials.Value{}, fmt.Errorf("the credentials for the store are not renewed: %s", oneLine(errs))
 }
 
-// IsExpired implements credentials.Provider.
-func (c *chain) IsExpired() bool { return c.current == nil || c.current.IsExpired() }
+// why says why a source has no credentials. The words of a parser are not repeated: they
+// quote the line, and a secret may be on it.
+func (s source) why(err error) string {
+	_, file := s.Provider.(*credentials.FileAWSCredentials)
+	switch {
+	case err == nil:
+		return "none"
+	case !file, errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		return err.Error()
+	case strings.HasPrefix(err.Error(), "profile "), strings.HasPrefix(err.Error(), "section "):
+		return err.Error()
+	}
+	return "the file cannot be parsed, or what it names does not work"
+}
+
+// IsExpired implements credentials.Provider. What says no time (keys in the environment or
+// in a file) holds until a server says otherwise.
+func (c *chain) IsExpired() bool {
+	switch {
+	case c.current == nil:
+		return true
+	case c.last.Expiration.IsZero():
+		return false
+	}
+	return c.current.IsExpired()
+}
 
 func oneLine(errs []error) string {
 	texts := make([]string, len(errs))

@@ -137,9 +137,16 @@ func assumeRole(w http.ResponseWriter, r *http.Request) {
 	}{Creds: creds{s3test.AccessKey, s3test.SecretKey, "", time.Now().Add(time.Hour)}})
 }
 
-// Credentials of a role end while a chunk is under way: the next try has new ones.
+// Credentials of a role end while a chunk is stored, whose PUT a HEAD goes before: the next
+// try has new ones.
 func TestExpiredCredentialsAreAskedForAgain(t *testing.T) {
 	server := s3test.Start(t, false)
+	for _, method := range []string{http.MethodPut, http.MethodHead} { // a refused HEAD has no words
+		t.Run(method, func(t *testing.T) { askedForAgain(t, server, method) })
+	}
+}
+
+func askedForAgain(t *testing.T, server *s3test.Server, method string) {
 	nobody(t)
 	var asked atomic.Int32
 	role := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -149,13 +156,49 @@ func TestExpiredCredentialsAreAskedForAgain(t *testing.T) {
 	t.Cleanup(role.Close)
 	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", role.URL+"/role")
 	raw, n := faulty(t, server)
-	n.expect(http.MethodPut, answers(http.StatusBadRequest, "ExpiredToken"))
+	n.expect(method, answers(http.StatusBadRequest, "ExpiredToken"))
 	s := objstore.Retry(raw, 10*time.Second)
-	if err := s.PutIfAbsent(t.Context(), "x", strings.NewReader("x"), 1); err != nil {
+	if err := s.PutIfAbsent(t.Context(), "chunk", strings.NewReader(strings.Repeat("x", 1<<20)), 1<<20); err != nil {
 		t.Fatal(err)
 	}
 	if asked.Load() != 2 {
 		t.Errorf("the role was asked for %d times, want 2", asked.Load())
+	}
+}
+
+// A role's service is silent when it is asked for new credentials: the old ones serve while
+// they hold, and then it is a failure that passes.
+func TestASilentRoleIsNoLackOfCredentials(t *testing.T) {
+	server := s3test.Start(t, false)
+	nobody(t)
+	var silent atomic.Bool
+	ends := time.Now().Add(time.Hour)
+	role := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if silent.Load() {
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		c := roleCredentials()
+		c["Expiration"] = ends
+		_ = json.NewEncoder(w).Encode(c)
+	}))
+	t.Cleanup(role.Close)
+	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", role.URL+"/role")
+	s := open(t, server)
+	lives(t, s)
+	silent.Store(true)
+	s.credentials.Expire()
+	if err := s.Remove(t.Context(), "x"); err != nil {
+		t.Errorf("credentials that hold for another hour are not used: %v", err)
+	}
+	ends = time.Now().Add(-time.Minute)
+	silent.Store(false)
+	s.credentials.Expire()
+	_ = s.Remove(t.Context(), "x")
+	silent.Store(true)
+	s.credentials.Expire()
+	if err := s.Remove(t.Context(), "x"); !errors.Is(err, objstore.ErrTemporary) {
+		t.Errorf("%v, want ErrTemporary", err)
 	}
 }
 
@@ -186,6 +229,9 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"no bucket", "s3://nobody?endpoint=" + plain.Endpoint, "there is no bucket nobody", nil},
 		{"wrong secret", plain.Address("x"), "refuses these credentials: 403", func(t *testing.T) { t.Setenv("AWS_SECRET_ACCESS_KEY", "b-secret-of-the-tests") }},
 		{"no credentials", plain.Address("x"), "there are no credentials for the store: environment", func(t *testing.T) { nobody(t) }},
+		{"spoiled file", plain.Address("x"), "the file cannot be parsed", func(t *testing.T) {
+			writeFile(t, filepath.Join(nobody(t), ".aws", "credentials"), "[default]\n"+s3test.SecretKey+"\n")
+		}},
 		{"unknown CA", server.Address("x"), "set AWS_CA_BUNDLE", func(t *testing.T) { t.Setenv("AWS_CA_BUNDLE", "") }},
 		{"no TLS", strings.Replace(plain.Address("x"), "http:", "https:", 1), "is its endpoint http://?", nil},
 		{"nobody there", "s3://bucket?endpoint=http://127.0.0.1:1", "connection refused", nil},

@@ -40,14 +40,14 @@ func (s *Store) explain(ctx context.Context, op string, err error) error {
 		return fmt.Errorf("%s: %w", op, objstore.ErrStale)
 	case r.Code == "ConditionalRequestConflict" || r.Code == "OperationAborted":
 		return fmt.Errorf("%s: %w", op, errConflict)
-	case r.Code == "InvalidRange":
+	case r.StatusCode == http.StatusRequestedRangeNotSatisfiable:
 		return fmt.Errorf("%s: %w", op, errRange)
 	case r.Code == minio.NoSuchBucket:
 		return fmt.Errorf("%s: there is no bucket %s at %s: make it, or correct the address", op, s.address.Bucket, s.endpoint)
 	case isFull(r):
 		return fmt.Errorf("%s: %w: make room at %s: %s", op, objstore.ErrFull, s, told(r))
 	case isTemporary(r):
-		if strings.HasPrefix(r.Code, "ExpiredToken") {
+		if strings.HasPrefix(r.Code, "ExpiredToken") || bare(r) {
 			s.credentials.Expire() // the next try asks for new ones
 		}
 		return fmt.Errorf("%s: %w: %s", op, objstore.ErrTemporary, told(r))
@@ -75,6 +75,12 @@ func (s *Store) explainConnection(op string, err error) error {
 	return fmt.Errorf("%s: %w: %w", op, objstore.ErrTemporary, err)
 }
 
+// bare says whether a refusal has no words: that of a HEAD, which is how AWS tells of an
+// expired token then. (The library makes the status the code.)
+func bare(r minio.ErrorResponse) bool {
+	return r.StatusCode == http.StatusBadRequest && strings.HasPrefix(r.Code, "400")
+}
+
 // isTemporary says whether the server asks to come again, or lost something on the way.
 func isTemporary(r minio.ErrorResponse) bool {
 	switch r.Code {
@@ -85,6 +91,8 @@ func isTemporary(r minio.ErrorResponse) bool {
 	switch r.StatusCode {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests:
 		return true
+	case http.StatusBadRequest:
+		return bare(r)
 	}
 	return r.StatusCode >= http.StatusInternalServerError && r.StatusCode != http.StatusNotImplemented
 }

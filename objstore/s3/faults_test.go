@@ -138,6 +138,21 @@ func spoils(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	next.ServeHTTP(w, r)
 }
 
+// refusesHalfway answers before it has read the body.
+func refusesHalfway(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+	_, _ = io.CopyN(io.Discard, r.Body, 1<<10)
+	w.Header().Set("Content-Type", "application/xml")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	fmt.Fprint(w, "<Error><Code>SlowDown</Code><Message>says the test</Message></Error>")
+}
+
+// ignoresRange serves ten bytes whatever was asked for.
+func ignoresRange(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+	w.Header().Set("ETag", `"x"`)
+	w.Header().Set("Last-Modified", "Fri, 27 Nov 2026 12:00:00 GMT")
+	fmt.Fprint(w, "0123456789")
+}
+
 func hangUp(w http.ResponseWriter) {
 	c, _, err := http.NewResponseController(w).Hijack()
 	if err == nil {
@@ -197,6 +212,7 @@ func TestEveryCallOutlivesFaults(t *testing.T) {
 				name, method string
 				do           func(s objstore.Store) error
 			}{
+				{"look before a put", http.MethodHead, func(s objstore.Store) error { return errors.Join(put(s, "looked"), same(s, "looked")) }},
 				{"put", http.MethodPut, func(s objstore.Store) error { return errors.Join(put(s, "new"), same(s, "new")) }},
 				{"swap", http.MethodPut, func(s objstore.Store) error { _, err := s.Swap(ctx, "HEAD", "", []byte("1")); return err }},
 				{"get", http.MethodGet, func(s objstore.Store) error { return same(s, "there") }},
@@ -209,6 +225,17 @@ func TestEveryCallOutlivesFaults(t *testing.T) {
 	}
 	t.Run("spoiled on the way", func(t *testing.T) {
 		run(t, http.MethodPut, []fault{spoils}, func(s objstore.Store) error { return errors.Join(put(s, "new"), same(s, "new")) })
+	})
+	t.Run("refused half-way", func(t *testing.T) {
+		run(t, http.MethodPut, []fault{refusesHalfway, refusesHalfway}, func(s objstore.Store) error {
+			large := bytes.Repeat([]byte("0123456789abcdef"), 1<<19) // 8 MiB: more than fits on the way
+			err := s.PutIfAbsent(ctx, "large", bytes.NewReader(large), int64(len(large)))
+			b, _, gerr := objstore.ReadAll(ctx, s, "large")
+			if gerr == nil && !bytes.Equal(b, large) {
+				gerr = errors.New("other bytes were stored")
+			}
+			return errors.Join(err, gerr)
+		})
 	})
 	t.Run("truncated", func(t *testing.T) {
 		run(t, http.MethodGet, []fault{truncates, truncates}, func(s objstore.Store) error { return same(s, "there") })
@@ -277,6 +304,19 @@ func TestAnEndedContextEndsAStalledCall(t *testing.T) {
 	defer cancel()
 	if _, _, err := s.Get(ctx, "x", 0, -1); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v, want deadline exceeded", err)
+	}
+}
+
+// A server that sends the whole object where a part was asked for would spoil what is read
+// in parts.
+func TestAnIgnoredRangeIsAnError(t *testing.T) {
+	s, n := faulty(t, s3test.Start(t, false))
+	if err := s.PutIfAbsent(t.Context(), "x", strings.NewReader("0123456789"), 10); err != nil {
+		t.Fatal(err)
+	}
+	n.expect(http.MethodGet, ignoresRange)
+	if _, _, err := s.Get(t.Context(), "x", 3, 4); err == nil || !strings.Contains(err.Error(), "a range was asked for") {
+		t.Errorf("%v", err)
 	}
 }
 

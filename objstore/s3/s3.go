@@ -150,6 +150,9 @@ func (s *Store) Swap(ctx context.Context, key, old string, value []byte) (string
 	return tag, err
 }
 
+// storedASecond is how many bytes a slow server puts away in a second.
+const storedASecond = 32 << 20
+
 // put sends one PUT, on condition that the object's tag is old ("" for absent).
 func (s *Store) put(ctx context.Context, op, key string, r io.Reader, size int64, sum []byte, old string) (tag string, err error) {
 	opts := minio.PutObjectOptions{
@@ -163,7 +166,10 @@ func (s *Store) put(ctx context.Context, op, key string, r io.Reader, size int64
 		opts.SetMatchETag(old)
 	}
 	err = s.try(ctx, op, func(ctx context.Context, w *watch) error {
-		info, err := s.core.PutObject(ctx, s.address.Bucket, s.key(key), watched{io.LimitReader(r, size), w}, size, "", "", opts)
+		w.patience += time.Duration(size/storedASecond) * time.Second // the server's work on what has come
+		body := &watched{w: w, r: io.LimitReader(r, size)}
+		defer body.end()
+		info, err := s.core.PutObject(ctx, s.address.Bucket, s.key(key), body, size, "", "", opts)
 		tag = info.ETag
 		return err
 	})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"gopkg.in/ini.v1"
 )
@@ -27,8 +28,8 @@ func (a Address) complete() (settings, error) {
 		region:   cmp.Or(a.Region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"), p.region),
 		caBundle: cmp.Or(os.Getenv("AWS_CA_BUNDLE"), p.caBundle),
 	}
-	if s.endpoint != "" {
-		s.region = cmp.Or(s.region, "us-east-1") // what other servers take, and AWS itself is asked
+	if s.endpoint != "" && !strings.HasSuffix(s.endpoint, ".amazonaws.com") {
+		s.region = cmp.Or(s.region, "us-east-1") // what other servers take; AWS itself is asked
 	}
 	s.endpoint = cmp.Or(s.endpoint, awsEndpoint)
 	return s, nil
@@ -44,7 +45,7 @@ func readProfile() (settings, error) {
 	path := cmp.Or(os.Getenv("AWS_CONFIG_FILE"), filepath.Join(home, ".aws", "config"))
 	f, err := ini.LoadSources(ini.LoadOptions{Loose: true, SkipUnrecognizableLines: true}, path)
 	if err != nil {
-		return settings{}, fmt.Errorf("read %s: %w", path, err)
+		return settings{}, fmt.Errorf("%s cannot be parsed", path) // the library's words repeat its lines
 	}
 	section := f.Section("default")
 	if name := os.Getenv("AWS_PROFILE"); name != "" && name != "default" {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -48,16 +49,33 @@ func causeOf(ctx context.Context, err error) error {
 }
 
 // watched is the body of a PUT. It is no io.Seeker, so that the library does not send it
-// again by itself.
+// again by itself. The transport may go on reading it after the call has returned (a
+// server may answer half-way), when the caller's reader belongs to the next try.
 type watched struct {
-	r io.Reader
-	w *watch
+	w  *watch
+	mu sync.Mutex // guards the field below; held while it is read
+	r  io.Reader  // nil once the try is over
 }
 
-func (b watched) Read(p []byte) (int, error) {
+func (b *watched) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.r == nil {
+		return 0, errOver
+	}
 	b.w.moved()
 	return b.r.Read(p)
 }
+
+// end takes the reader back.
+func (b *watched) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.r = nil
+	b.w.rest()
+}
+
+var errOver = errors.New("this try is over")
 
 // body is the body of a GET. The watch runs while somebody waits for bytes.
 type body struct {
@@ -82,7 +100,7 @@ func (b *body) open(ctx context.Context, key string, opts minio.GetObjectOptions
 		return objstore.Info{}, b.explain(err)
 	}
 	b.r = r
-	size, err := wholeSize(o.Size, header)
+	size, err := wholeSize(o.Size, header, opts.Header().Get("Range") != "")
 	if err != nil {
 		return objstore.Info{}, errors.Join(fmt.Errorf("%s: %w", b.op, err), b.Close())
 	}
@@ -110,9 +128,14 @@ func (b *body) Close() error {
 }
 
 // wholeSize is the size of an object of which a range may have come.
-func wholeSize(came int64, h http.Header) (int64, error) {
+func wholeSize(came int64, h http.Header, ranged bool) (int64, error) {
 	r := h.Get("Content-Range")
-	if r == "" {
+	switch {
+	case r == "" && ranged:
+		return 0, errors.New("a range was asked for, and the server's answer is none")
+	case r == "" && came < 0:
+		return 0, errors.New("the server does not say how large the object is")
+	case r == "":
 		return came, nil
 	}
 	_, total, _ := strings.Cut(r, "/")
