@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"carillon/objstore"
 	"carillon/train"
@@ -95,7 +96,9 @@ func (s slowStore) PutIfAbsent(ctx context.Context, key string, r io.Reader, siz
 
 // A store that is slower than the job saves: training goes on, the two copies are all
 // that is kept, and what is left out is told.
-func TestASlowStoreDoesNotHoldTraining(t *testing.T) {
+func TestASlowStoreDoesNotHoldTraining(t *testing.T) { synctest.Test(t, slowStoreDoesNotHoldTraining) }
+
+func slowStoreDoesNotHoldTraining(t *testing.T) {
 	slow := slowStore{&objstore.Mem{}, make(chan struct{})}
 	s := newSaver("j", slow, 0, 1, 2, slog.New(slog.DiscardHandler), func() {}, func(err error) { t.Error(err) })
 	save := func(step uint64, needed bool) {
@@ -110,8 +113,13 @@ func TestASlowStoreDoesNotHoldTraining(t *testing.T) {
 	if s.late() != 9 {
 		t.Errorf("the last that was left out is of step %d, want 9", s.late())
 	}
+	saved := false
 	last := make(chan struct{})
-	go func() { defer close(last); save(10, true) }() // the job's last: it waits
+	go func() { defer close(last); save(10, true); saved = true }() // the job's last
+	synctest.Wait()
+	if saved {
+		t.Error("a copy that is needed has not waited for its memory")
+	}
 	close(slow.goOn)
 	<-last
 	s.wait()

@@ -80,12 +80,16 @@ func prefix(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(asktest.Untrained(be, ts.MkAbs(args[0]), ts.MkAbs(args[1]), spec))
 }
 
-// saved RUN JOB leaves what a run does: the adapter of tiny, saved after step 7.
+// saved RUN JOB [STEP] leaves what a run does: the adapter of tiny, saved after step 7.
 func saved(ts *testscript.TestScript, _ bool, args []string) {
 	store, err := dir.Open(ts.MkAbs(filepath.Join(args[0], "store")))
 	ts.Check(err)
 	m, state, err := checkpointOf(job.ID(args[1]), ts.MkAbs("adapter"), ts.MkAbs("base"))
 	ts.Check(err)
+	if len(args) > 2 {
+		m.Step, err = strconv.ParseUint(args[2], 10, 64)
+		ts.Check(err)
+	}
 	ctx := context.Background()
 	head, err := checkpoint.Claim(ctx, store, m.Job, 1)
 	ts.Check(err)
@@ -125,12 +129,16 @@ func checkpointOf(id job.ID, adapter, base string) (checkpoint.Manifest, []byte,
 	return m, checkpoint.EncodeState(nil, w, moments, moments, 7), nil
 }
 
-// cut FILE takes the last half of a file away.
+// cut FILE takes the last half of a file away; its name may have a star.
 func cut(ts *testscript.TestScript, _ bool, args []string) {
-	path := ts.MkAbs(args[0])
-	info, err := os.Stat(path)
+	paths, err := filepath.Glob(ts.MkAbs(args[0]))
 	ts.Check(err)
-	ts.Check(os.Truncate(path, info.Size()/2))
+	if len(paths) != 1 {
+		ts.Fatalf("%s: %d files", args[0], len(paths))
+	}
+	info, err := os.Stat(paths[0])
+	ts.Check(err)
+	ts.Check(os.Truncate(paths[0], info.Size()/2))
 }
 
 // taken AFTER begins to answer as AWS does on a spot machine, which is taken away after so
