@@ -13,8 +13,9 @@ import (
 )
 
 // Retry returns a store that makes calls of s again that failed with ErrTemporary, with
-// growing pauses, until patience is over since the first of them failed. What came of a call whose reply was lost is found
-// out: a Swap whose value is there has succeeded. A Get goes on where its bytes stopped.
+// growing pauses, until patience is over since the first of them failed. What came of a
+// call whose reply was lost is found out: a Swap whose value is there has succeeded. A Get
+// goes on where its bytes stopped.
 func Retry(s Store, patience time.Duration) Store { return retry{s, patience} }
 
 type retry struct {

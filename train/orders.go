@@ -95,8 +95,7 @@ func (t *Trainer) heed(w Word, rec Record) {
 }
 
 // saveDue says whether the state is to be kept for a checkpoint now, and notes
-// that it will be; and whether it must be: another one follows a checkpoint that is
-// due for no more than its step.
+// that it will be. One that is due by save_steps alone is not needed: the next follows.
 func (t *Trainer) saveDue() (due, needed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
