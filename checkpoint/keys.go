@@ -49,6 +49,12 @@ func ShardKey(hash string) string { return "shards/" + hash + ".shard" }
 // recipe names an adapter: a safetensors file.
 func InitKey(hash string) string { return "inits/" + hash + ".safetensors" }
 
+// ModelKey is where the list of a base model's files with a hash (hex) is.
+func ModelKey(hash string) string { return "models/" + hash + ".json" }
+
+// ModelPieceKey is where the piece of a base model's file with a hash (hex) is.
+func ModelPieceKey(hash string) string { return "models/pieces/" + hash }
+
 // manifestMark begins the last part of a manifest's key.
 const manifestMark = "manifest-"
 

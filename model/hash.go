@@ -20,26 +20,36 @@ var identityFiles = []string{
 	"tokenizer_config.json", "vocab.json", "vocab.txt",
 }
 
+// Files lists the files of a model directory that a job depends on, sorted by name.
+func Files(dir string, opts Options) ([]string, error) {
+	names := slices.Clone(identityFiles)
+	if !opts.ReinitWeights {
+		weights, err := fs.Glob(os.DirFS(dir), "*.safetensors*")
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, weights...)
+	}
+	slices.Sort(names)
+	missing := func(name string) bool {
+		_, err := os.Stat(filepath.Join(dir, name))
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	return slices.DeleteFunc(names, missing), nil
+}
+
 // HashDir returns the base hash of a model directory: SHA-256 over lines
 // "name sha256\n" of its configuration, tokenizer files and weights, sorted by name.
 // With random weights the last line names their seed instead. What is not there is
 // left out.
 func HashDir(dir string, opts Options) (sum [sha256.Size]byte, err error) {
-	names := slices.Clone(identityFiles)
-	if !opts.ReinitWeights {
-		weights, err := fs.Glob(os.DirFS(dir), "*.safetensors*")
-		if err != nil {
-			return sum, err
-		}
-		names = append(names, weights...)
+	names, err := Files(dir, opts)
+	if err != nil {
+		return sum, err
 	}
-	slices.Sort(names)
 	var lines strings.Builder
 	for _, name := range names {
 		h, err := hashFile(filepath.Join(dir, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
 		if err != nil {
 			return sum, err
 		}
