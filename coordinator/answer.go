@@ -2,6 +2,8 @@ package coordinator
 
 import (
 	"fmt"
+	"iter"
+	"math"
 	"slices"
 	"time"
 
@@ -25,35 +27,70 @@ func (c *Coordinator) answer(b wire.Beat) wire.Answer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var a wire.Answer
-	if j != nil && b.Job != j.ID {
+	if foreign := j != nil && b.Job != j.ID; foreign && !c.inCluster() {
 		a.Refused = fmt.Sprintf("this cluster trains job %s, not %s", j.ID, b.Job)
 		return a
 	}
 	c.see(now, b)
-	if j != nil && b.Roster.Less(j.Roster.Number) && len(j.Roster.Members) > 0 {
+	a.Revoked = c.ledger.State().Revoked
+	l := c.lead
+	if a.Leader = l != nil && l.term == term; !a.Leader {
+		a.LeaderAddr = c.leaderAddr()
+	}
+	switch {
+	case c.inCluster() && (j == nil || b.Job != j.ID):
+		c.answerElse(j, b, &a)
+		return a
+	case j == nil:
+	case b.Roster.Less(j.Roster.Number) && len(j.Roster.Members) > 0:
 		a.Roster = &j.Roster // heals a lost publication (V2)
 	}
-	if l := c.lead; l == nil || l.term != term {
-		a.LeaderAddr = c.leaderAddr()
-		return a
-	}
-	a.Leader = true
-	if j != nil {
-		c.lead.hear(now, j, b)
+	if a.Leader && j != nil && l.job == j.ID {
+		l.hear(now, j, b)
 		c.instruct(now, j, b, &a)
 	}
 	c.poke()
 	return a
 }
 
+// answerElse answers who is at no job, and who is at one that is not led any more.
+// c.mu is held.
+func (c *Coordinator) answerElse(j *ledger.Job, b wire.Beat, a *wire.Answer) {
+	if b.Job == "" {
+		a.Drain = c.draining[b.Name]
+		if j != nil && j.End == nil && a.Leader {
+			a.Job = infoOf(j)
+		}
+		return
+	}
+	switch old := c.ledger.State().Jobs[b.Job]; {
+	case old == nil:
+		a.Refused = fmt.Sprintf("this cluster knows no job %s", b.Job)
+	case old.End == nil:
+		a.Refused = fmt.Sprintf("job %s waits for others to end", b.Job)
+	default:
+		a.Released, a.SavedStep, a.Recorded, a.Generation = true, old.End.Step, math.MaxUint64, old.Generation
+		if old.End.Error != "" {
+			a.Refused = "the job has ended: " + old.End.Error
+		}
+	}
+}
+
 // leaderAddr is the hub of whoever leads, "" while nobody does.
 func (c *Coordinator) leaderAddr() string {
-	switch id := c.ledger.Leader(); id {
-	case "", c.cfg.ID: // this one is about to lead, or ceases to
+	id := c.ledger.Leader()
+	if id == "" || id == c.cfg.ID || id == c.me.ID { // this one is about to lead, or ceases to
 		return ""
-	default:
-		return "nats://" + c.peer(id).NATS
 	}
+	if p := c.peer(id); p.NATS != "" {
+		return "nats://" + p.NATS
+	}
+	for _, v := range c.ledger.Voters() {
+		if hub, err := wire.Beside(v.Addr, -1); v.ID == id && err == nil {
+			return "nats://" + hub
+		}
+	}
+	return ""
 }
 
 // see keeps a beat. c.mu is held.
@@ -71,6 +108,26 @@ func (c *Coordinator) see(now time.Time, b wire.Beat) {
 	}
 	s.beat, s.seen = b, now
 	delete(c.gone, b.ID)
+}
+
+// memory is how long a node that is gone stays in the list of nodes.
+const memory = 10 * time.Minute
+
+// forget drops nodes that have been gone for long.
+func (c *Coordinator) forget(now time.Time, j *ledger.Job) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, s := range c.nodes {
+		if now.Sub(s.seen) > memory && !j.Roster.Has(id) {
+			delete(c.nodes, id)
+			delete(c.draining, s.beat.Name)
+		}
+	}
+	for id := range c.gone {
+		if c.nodes[id] == nil {
+			delete(c.gone, id)
+		}
+	}
 }
 
 // hear takes what a beat tells about the job.
@@ -92,7 +149,7 @@ func (c *Coordinator) instruct(now time.Time, j *ledger.Job, b wire.Beat, a *wir
 		a.Job = infoOf(j)
 	}
 	a.Stop = j.Stop != nil
-	a.Released = j.End != nil || b.Leaving && roster.Released(b.ID, j.Roster, c.beats())
+	a.Released = j.End != nil || b.Leaving && roster.Released(b.ID, j.Roster, c.beats(j))
 	a.WantStep, a.WantChunks = l.plans.wanted(now, b.ID, func(id job.NodeID) bool { return c.alive(now, id) })
 	if b.Holding > 0 {
 		a.HoldAfter, a.Hold = b.Holding, c.holds(j, b.Holding)
@@ -138,7 +195,7 @@ func (c *Coordinator) holds(j *ledger.Job, step uint64) bool {
 		}
 	}
 	ready := map[string]bool{}
-	for _, s := range c.nodes {
+	for _, s := range c.of(j) {
 		if s.beat.JoinAfter == step && !slices.Contains(names, s.beat.Name) {
 			names = append(names, s.beat.Name)
 		}
@@ -161,10 +218,21 @@ func (c *Coordinator) alive(now time.Time, id job.NodeID) bool {
 	return s != nil && !c.gone[id] && now.Sub(s.seen) <= c.cfg.Silence
 }
 
-// beats are all sightings as roster.Next reads them. c.mu is held.
-func (c *Coordinator) beats() []roster.Beat {
+// of are the sightings of a job's nodes. c.mu is held.
+func (c *Coordinator) of(j *ledger.Job) iter.Seq2[job.NodeID, *sighting] {
+	return func(yield func(job.NodeID, *sighting) bool) {
+		for id, s := range c.nodes {
+			if s.beat.Job == j.ID && !yield(id, s) {
+				return
+			}
+		}
+	}
+}
+
+// beats are they as roster.Next reads them. c.mu is held.
+func (c *Coordinator) beats(j *ledger.Job) []roster.Beat {
 	out := make([]roster.Beat, 0, len(c.nodes))
-	for id, s := range c.nodes {
+	for id, s := range c.of(j) {
 		b := s.beat
 		out = append(out, roster.Beat{
 			ID: id, Name: b.Name, Addr: b.Addr, Roster: b.Roster, Step: b.Step,
@@ -181,6 +249,6 @@ func infoOf(j *ledger.Job) *wire.JobInfo {
 	i := j.Info
 	return &wire.JobInfo{
 		ID: j.ID, Spec: i.Spec, Identity: i.Identity, DataHash: i.DataHash, BaseHash: i.BaseHash, Steps: i.Steps,
-		Store: i.Store, Incarnation: j.Incarnation, Generation: j.Generation, Drills: i.Drills,
+		Store: i.Store, Model: i.Model, Incarnation: j.Incarnation, Generation: j.Generation, Drills: i.Drills,
 	}
 }

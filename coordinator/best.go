@@ -25,7 +25,7 @@ func (c *Coordinator) best(j *ledger.Job) *ledger.Entry {
 		}
 		return &ledger.Entry{Stop: &ledger.Stop{Reason: fmt.Sprintf("no lower held-out loss since step %d", j.Verdict.Best.Step)}}
 	}
-	for _, id := range c.sorted() {
+	for _, id := range c.sorted(j) {
 		e := c.nodes[id].beat.Eval
 		if e != nil && e.Step > j.Verdict.Step && s.Judges(e.Step, j.Info.Steps) {
 			return &ledger.Entry{Judge: &ledger.Eval{Step: e.Step, Tail: e.Tail}}

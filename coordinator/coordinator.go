@@ -9,12 +9,14 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"carillon/job"
 	"carillon/ledger"
 	"carillon/objstore"
+	"carillon/pki"
 	"carillon/roster"
 	"carillon/wire"
 )
@@ -26,13 +28,19 @@ type Peer struct {
 	NATS string // host:port of its hub
 }
 
-// Config is what a coordinator is started with.
+// Config is what a coordinator is started with: among Peers, all of which are known and
+// on loopback, or in a Council.
 type Config struct {
-	ID        string // among Peers, for ever with the same folder
-	Peers     []Peer // all coordinators, this one included: one or three
+	ID       string // among Peers, for ever with the same folder
+	Peers    []Peer // all coordinators, this one included: one or three
+	Council  *Council
+	Identity *pki.Identity // nil: only on loopback, and nothing is encrypted
+	Issuer   *pki.Issuer   // nil: it certifies nobody
+
 	Dir       string // of the ledger
 	Store     objstore.Store
-	OutputDir string        // metrics.jsonl is written here by whoever leads
+	StoreAt   string        // its address, for who submits jobs
+	OutputDir string        // whoever leads writes metrics.jsonl here; in a Council into a folder for each job
 	Kill      func()        // what a drill does to the leader; nil: SIGKILL to this process
 	Silence   time.Duration // without a beat for longer, a node is lost; 0: DefaultSilence
 	Log       *slog.Logger
@@ -59,15 +67,24 @@ type Coordinator struct {
 	log    *slog.Logger
 	hub    *wire.Hub
 	ledger *ledger.Ledger
+	formed atomic.Pointer[ledger.Ledger] // the same, once it is open
+	me     ledger.Peer                   // in a Council
 	poked  chan struct{}
 
-	published job.RosterNumber // by this one; used by Run alone
+	published published // used by Run alone
 	spec      specCache
 
-	mu    sync.Mutex // guards the fields below
-	nodes map[job.NodeID]*sighting
-	gone  map[job.NodeID]bool // whose connection broke, and who has not beaten since
-	lead  *leading            // nil while this one does not lead
+	mu       sync.Mutex // guards the fields below
+	nodes    map[job.NodeID]*sighting
+	gone     map[job.NodeID]bool // whose connection broke, and who has not beaten since
+	draining map[string]bool     // machines that are asked to leave
+	lead     *leading            // nil while this one does not lead
+}
+
+// published is the roster that was told last.
+type published struct {
+	job    job.ID
+	roster job.RosterNumber
 }
 
 // sighting is what a coordinator knows of a node.
@@ -78,37 +95,56 @@ type sighting struct {
 	failedSince time.Time
 }
 
-// Open starts listening and joins the other voters. It does not wait for them.
-func Open(cfg Config) (*Coordinator, error) {
-	c := &Coordinator{cfg: cfg, log: cfg.Log.With("coordinator", cfg.ID), poked: make(chan struct{}, 1),
-		nodes: map[job.NodeID]*sighting{}, gone: map[job.NodeID]bool{}}
+// Open starts listening and joins the other voters. In a Council it waits for them;
+// else it does not.
+func Open(ctx context.Context, cfg Config) (*Coordinator, error) {
+	c := &Coordinator{cfg: cfg, log: cfg.Log, poked: make(chan struct{}, 1), nodes: map[job.NodeID]*sighting{}, gone: map[job.NodeID]bool{}, draining: map[string]bool{}}
+	hc := wire.HubConfig{Listen: c.peer(cfg.ID).NATS, Identity: cfg.Identity, Certifies: cfg.Issuer != nil}
+	if k := cfg.Council; k != nil {
+		c.cfg.ID, hc.Listen, hc.Advertise = k.Name, k.Listen, k.Advertise
+	}
+	c.log = cfg.Log.With("coordinator", c.cfg.ID)
+	hc.Log = c.log
 	c.cfg.Silence = cmp.Or(cfg.Silence, DefaultSilence)
 	if c.cfg.Kill == nil {
 		c.cfg.Kill = killSelf
 	}
 	var err error
-	if c.hub, err = wire.Serve(wire.HubConfig{Listen: c.self().NATS, Log: c.log}); err != nil {
+	if c.hub, err = wire.Serve(hc); err != nil {
 		return nil, err
 	}
-	lc := ledger.Config{ID: cfg.ID, Dir: cfg.Dir, Log: c.log}
-	for _, p := range cfg.Peers {
-		lc.Peers = append(lc.Peers, ledger.Peer{ID: p.ID, Addr: p.Raft})
+	lc, err := c.ledgerConfig(ctx)
+	if err == nil {
+		c.ledger, err = ledger.Open(lc)
 	}
-	if c.ledger, err = ledger.Open(lc); err != nil {
+	if err != nil {
 		c.hub.Close()
 		return nil, err
 	}
-	c.hub.HandleBeat(c.answer)
-	c.hub.HandleGone(c.lost)
-	c.hub.Handle(VerbSubmit, c.submit)
-	c.hub.Handle(VerbStatus, c.status)
-	c.hub.Handle(VerbStop, c.stop)
+	c.formed.Store(c.ledger)
+	c.answerAll()
 	return c, nil
 }
 
-func killSelf() { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL) }
+// answerAll begins to answer nodes, users and other coordinators.
+func (c *Coordinator) answerAll() {
+	c.hub.HandleBeat(c.answer)
+	c.hub.HandleGone(c.lost)
+	for verb, fn := range map[string]func([]byte) ([]byte, error){
+		VerbSubmit: c.submit, VerbStatus: c.status, VerbStop: c.stop, VerbJobs: c.jobs, VerbMetrics: c.metrics,
+		VerbMachines: c.machines, VerbDrain: c.drain, VerbCluster: c.cluster, VerbRemove: c.remove, VerbRevoke: c.revoke,
+	} {
+		c.hub.Handle(verb, fn)
+	}
+	c.hub.HandleFrom(wire.Voters, verbAdmit, c.admit)
+	c.hub.HandleFrom(wire.Voters, verbPromote, c.promote)
+	if c.cfg.Issuer != nil {
+		c.hub.HandleJoin(c.join)
+		c.hub.HandleRenew(c.renewCertificate)
+	}
+}
 
-func (c *Coordinator) self() Peer { return c.peer(c.cfg.ID) }
+func killSelf() { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL) }
 
 func (c *Coordinator) peer(id string) (p Peer) {
 	for _, p := range c.cfg.Peers {
@@ -125,9 +161,29 @@ func (c *Coordinator) Addr() string { return c.hub.Addr() }
 // Run does a coordinator's work until ctx ends, and closes it. A leader hands
 // over first.
 func (c *Coordinator) Run(ctx context.Context) error {
+	ctx, removed := context.WithCancelCause(ctx)
+	var enlisting sync.WaitGroup
+	if c.cfg.Council != nil {
+		enlisting.Go(func() {
+			if err := c.enlist(ctx); err != nil {
+				removed(err)
+			}
+		})
+	}
+	err := c.work(ctx)
+	removed(nil)
+	enlisting.Wait()
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, ctx.Err()) {
+		err = errors.Join(cause, err)
+	}
+	return err
+}
+
+func (c *Coordinator) work(ctx context.Context) error {
 	t := time.NewTicker(tick)
 	defer t.Stop()
 	for ctx.Err() == nil {
+		c.heedRevoked()
 		c.publish()
 		c.conduct(ctx)
 		select {
@@ -158,16 +214,22 @@ func (c *Coordinator) poke() {
 // job returns the job that is served, or nil.
 func (c *Coordinator) job() *ledger.Job {
 	s := c.ledger.State()
-	return s.Jobs[s.Last]
+	return s.Current()
 }
+
+// jobOf returns a job that the ledger knows, or nil.
+func (c *Coordinator) jobOf(id job.ID) *ledger.Job { return c.ledger.State().Jobs[id] }
+
+// inCluster says whether jobs come one after another, to machines that stay.
+func (c *Coordinator) inCluster() bool { return c.cfg.Council != nil }
 
 // publish tells the nodes that are connected here of a roster that was applied.
 func (c *Coordinator) publish() {
 	j := c.job()
-	if j == nil || !c.published.Less(j.Roster.Number) || len(j.Roster.Members) == 0 {
+	if j == nil || len(j.Roster.Members) == 0 || c.published.job == j.ID && !c.published.roster.Less(j.Roster.Number) {
 		return
 	}
-	c.published = j.Roster.Number
+	c.published = published{j.ID, j.Roster.Number}
 	if err := c.hub.Publish(j.ID, j.Roster); err != nil {
 		c.log.Warn("publish", "error", err) // the answers to beats mend it
 	}
@@ -186,8 +248,25 @@ func (c *Coordinator) conduct(ctx context.Context) {
 		c.accede(ctx, term)
 	}
 	if j := c.job(); j != nil && c.leading() != nil {
+		c.turnTo(j)
 		c.decide(ctx, j)
 	}
+}
+
+// turnTo makes a job the one that is led, with nothing left of the one before.
+func (c *Coordinator) turnTo(j *ledger.Job) {
+	l := c.leading()
+	if l.job == j.ID {
+		return
+	}
+	if err := l.journal.close(); err != nil {
+		c.log.Warn("close the metrics file", "error", err)
+	}
+	c.mu.Lock()
+	l.begin(j.ID)
+	c.trustAll(time.Now())
+	c.mu.Unlock()
+	l.nudge()
 }
 
 func (c *Coordinator) leading() *leading {
@@ -201,7 +280,10 @@ func (c *Coordinator) accede(ctx context.Context, term uint64) {
 	l := newLeading(term)
 	c.mu.Lock()
 	c.lead = l
-	c.trustAll(l.since)
+	if j := c.job(); j != nil {
+		l.begin(j.ID)
+		c.trustAll(l.since)
+	}
 	c.mu.Unlock()
 	keeping, cancel := context.WithCancel(ctx)
 	l.stop = cancel

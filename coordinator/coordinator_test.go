@@ -112,7 +112,7 @@ func (s *system) dial(self job.NodeID) *wire.Control {
 func (s *system) start(i int) *running {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	c, err := Open(Config{
+	c, err := Open(ctx, Config{
 		ID: s.peers[i].ID, Peers: s.peers, Dir: filepath.Join(s.dir, s.peers[i].ID), Store: s.store,
 		OutputDir: s.dir, Kill: cancel, Log: quiet,
 	})
@@ -410,7 +410,7 @@ func TestStopEndsTheJobAndASubmissionReopensIt(t *testing.T) {
 	s.submit(info)
 	s.in("n1", n1)
 	n1.step(3)
-	if _, err := s.request(VerbStop, "Ctrl-C"); err != nil {
+	if _, err := s.request(VerbStop, StopRequest{Reason: "Ctrl-C"}); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "rank 0 is told", func() bool { return n1.last().Stop })
@@ -482,12 +482,12 @@ func TestOpenRefusesATakenPort(t *testing.T) {
 	defer taken.Close()
 	ps := peers(t, 1)
 	for _, p := range []Peer{{"c1", taken.Addr().String(), ps[0].NATS}, {"c1", ps[0].Raft, taken.Addr().String()}} {
-		_, err := Open(Config{ID: "c1", Peers: []Peer{p}, Dir: t.TempDir(), Store: &objstore.Mem{}, OutputDir: t.TempDir(), Log: quiet})
+		_, err := Open(t.Context(), Config{ID: "c1", Peers: []Peer{p}, Dir: t.TempDir(), Store: &objstore.Mem{}, OutputDir: t.TempDir(), Log: quiet})
 		if err == nil || !strings.Contains(err.Error(), "in use") {
 			t.Errorf("err = %v", err)
 		}
 	}
-	if _, err := Open(Config{ID: "x", Peers: ps, Log: quiet}); err == nil || errors.Is(err, context.Canceled) {
+	if _, err := Open(t.Context(), Config{ID: "x", Peers: ps, Log: quiet}); err == nil || errors.Is(err, context.Canceled) {
 		t.Errorf("a coordinator that is not among its peers: err = %v", err)
 	}
 }

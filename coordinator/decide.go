@@ -14,14 +14,15 @@ import (
 
 // decide looks at all that the leader knows and proposes what follows from it.
 func (c *Coordinator) decide(ctx context.Context, j *ledger.Job) {
-	c.record()
+	c.record(j)
+	c.forget(time.Now(), j)
 	if j.End != nil {
 		return
 	}
 	l := c.leading()
 	c.mu.Lock()
 	now := time.Now()
-	beats := slices.DeleteFunc(c.beats(), func(b roster.Beat) bool { return c.refusal(j, c.nodes[b.ID].beat) != "" })
+	beats := slices.DeleteFunc(c.beats(j), func(b roster.Beat) bool { return c.refusal(j, c.nodes[b.ID].beat) != "" })
 	e := c.entry(j)
 	c.mu.Unlock()
 	if e == nil && j.Incarnation > 0 {
@@ -43,6 +44,9 @@ func (c *Coordinator) decide(ctx context.Context, j *ledger.Job) {
 // entry is the first thing to agree on before any roster, or nil. c.mu is held.
 func (c *Coordinator) entry(j *ledger.Job) *ledger.Entry {
 	if e := c.end(j); e != nil {
+		if c.inCluster() && e.Error == "" && e.Step < j.Info.Steps && j.Stop != nil && j.Stop.Reason == everybodyLeaves {
+			return &ledger.Entry{Vacate: &ledger.Vacate{}}
+		}
 		return &ledger.Entry{End: e}
 	}
 	if p := c.probe(j); p != nil {
@@ -55,10 +59,14 @@ func (c *Coordinator) entry(j *ledger.Job) *ledger.Entry {
 		return e
 	}
 	if c.allLeave(j) {
-		return &ledger.Entry{Stop: &ledger.Stop{Reason: "every node is leaving"}}
+		return &ledger.Entry{Stop: &ledger.Stop{Reason: everybodyLeaves}}
 	}
 	return nil
 }
+
+// everybodyLeaves is why a job is saved that nobody is left for. In a cluster it goes on
+// with who comes.
+const everybodyLeaves = "every node is leaving"
 
 // nextRoster asks the rule, and makes its answer an entry. What it waits for is
 // shown in the status.
@@ -79,9 +87,9 @@ func (c *Coordinator) nextRoster(now time.Time, j *ledger.Job, l *leading, beats
 }
 
 // record writes the records that are due.
-func (c *Coordinator) record() {
+func (c *Coordinator) record(j *ledger.Job) {
 	l := c.leading()
-	if l.journal == nil && !c.openJournal(l) {
+	if l.journal == nil && !c.openJournal(l, j.ID) {
 		return
 	}
 	c.mu.Lock()
@@ -97,8 +105,8 @@ func (c *Coordinator) record() {
 	l.records.wrote(written)
 }
 
-func (c *Coordinator) openJournal(l *leading) bool {
-	journal, err := openJournal(filepath.Join(c.cfg.OutputDir, "metrics.jsonl"))
+func (c *Coordinator) openJournal(l *leading, id job.ID) bool {
+	journal, err := openJournal(c.metricsFile(id))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.trouble(l, "metrics", err)
@@ -108,6 +116,14 @@ func (c *Coordinator) openJournal(l *leading) bool {
 	l.journal = journal
 	l.records.wrote(journal.step)
 	return true
+}
+
+// metricsFile is where the steps of a job are recorded.
+func (c *Coordinator) metricsFile(id job.ID) string {
+	if c.inCluster() {
+		return filepath.Join(c.cfg.OutputDir, string(id), "metrics.jsonl")
+	}
+	return filepath.Join(c.cfg.OutputDir, "metrics.jsonl")
 }
 
 // trouble notes what goes wrong, or that it does not any more. It is tried
@@ -130,7 +146,7 @@ func (c *Coordinator) end(j *ledger.Job) *ledger.End {
 	if l.alarm != "" {
 		return &ledger.End{Error: l.alarm}
 	}
-	for _, id := range c.sorted() {
+	for _, id := range c.sorted(j) {
 		s := c.nodes[id]
 		if s.beat.Error != "" && (len(j.Roster.Members) == 0 || j.Roster.Has(id)) {
 			return &ledger.End{Error: fmt.Sprintf("%s: %s", id, s.beat.Error)}
@@ -155,7 +171,7 @@ func (c *Coordinator) allDone(j *ledger.Job) bool {
 		s := c.nodes[m.ID]
 		finished = finished && s != nil && s.beat.Finished && s.beat.Step <= c.lead.saved
 	}
-	return finished || !slices.ContainsFunc(c.sorted(), func(id job.NodeID) bool { return c.alive(now, id) })
+	return finished || !slices.ContainsFunc(c.sorted(j), func(id job.NodeID) bool { return c.alive(now, id) })
 }
 
 // probe fixes the kind of backend, by the first that was measured. c.mu is held.
@@ -163,7 +179,7 @@ func (c *Coordinator) probe(j *ledger.Job) *ledger.Probe {
 	if j.Probe.Probe != "" {
 		return nil
 	}
-	for _, id := range c.sorted() {
+	for _, id := range c.sorted(j) {
 		if b := c.nodes[id].beat; b.Probe != "" {
 			return &ledger.Probe{Probe: b.Probe, Node: id, Host: b.Host}
 		}
@@ -175,7 +191,7 @@ func (c *Coordinator) probe(j *ledger.Job) *ledger.Probe {
 // that it dies in the middle of the drill's step. c.mu is held.
 func (c *Coordinator) drill(j *ledger.Job) *job.Drill {
 	step := uint64(0)
-	for _, s := range c.nodes {
+	for _, s := range c.of(j) {
 		step = max(step, s.beat.Step)
 	}
 	for _, d := range j.Info.Drills {
@@ -197,10 +213,10 @@ func (c *Coordinator) allLeave(j *ledger.Job) bool {
 	})
 }
 
-// sorted are the ids of all nodes, in order. c.mu is held.
-func (c *Coordinator) sorted() []job.NodeID {
+// sorted are the ids of a job's nodes, in order. c.mu is held.
+func (c *Coordinator) sorted(j *ledger.Job) []job.NodeID {
 	ids := make([]job.NodeID, 0, len(c.nodes))
-	for id := range c.nodes {
+	for id := range c.of(j) {
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)

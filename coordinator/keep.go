@@ -22,12 +22,14 @@ func (c *Coordinator) keep(ctx context.Context, l *leading) {
 	t := time.NewTicker(keepAgain)
 	defer t.Stop()
 	for {
-		if j := c.job(); j != nil {
+		if j := c.job(); j != nil && l.leads(c, j.ID) {
 			err := c.tend(ctx, l, j)
 			if ctx.Err() != nil {
 				return
 			}
-			c.note(l, err)
+			if l.leads(c, j.ID) { // else another job has begun
+				c.note(l, err)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -57,20 +59,27 @@ func (c *Coordinator) tend(ctx context.Context, l *leading, j *ledger.Job) error
 		if err := c.open(ctx, l, j); err != nil {
 			return err
 		}
-		j = c.job()
+		j = c.jobOf(j.ID)
 	}
 	if err := c.finish(ctx, l, j); err != nil {
 		return err
 	}
-	for p := c.wholePlan(l); p != nil && ctx.Err() == nil; p = c.wholePlan(l) {
+	for p := c.wholePlan(l, j.ID); p != nil && ctx.Err() == nil; p = c.wholePlan(l, j.ID) {
 		if !c.propose(ctx, j.ID, ledger.Entry{Complete: p}) {
 			return nil // void, or another leads
 		}
-		if err := c.finish(ctx, l, c.job()); err != nil {
+		if err := c.finish(ctx, l, c.jobOf(j.ID)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// leads says whether a job is still the one that is led.
+func (l *leading) leads(c *Coordinator, id job.ID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return l.job == id
 }
 
 func (l *leading) isOpen(c *Coordinator) bool {
@@ -98,15 +107,19 @@ func (c *Coordinator) open(ctx context.Context, l *leading, j *ledger.Job) error
 		return fmt.Errorf("open the store: %w", err)
 	}
 	c.mu.Lock()
-	l.opened = true
+	l.opened = l.job == j.ID
 	c.mu.Unlock()
-	c.settle(l, head)
+	c.settle(l, j.ID, head)
 	return nil
 }
 
 // settle notes what HEAD names.
-func (c *Coordinator) settle(l *leading, head checkpoint.Head) {
+func (c *Coordinator) settle(l *leading, id job.ID, head checkpoint.Head) {
 	c.mu.Lock()
+	if l.job != id {
+		c.mu.Unlock()
+		return
+	}
 	if head.Manifest != "" {
 		l.saved = head.Step
 	}
@@ -116,10 +129,13 @@ func (c *Coordinator) settle(l *leading, head checkpoint.Head) {
 	c.poke()
 }
 
-func (c *Coordinator) wholePlan(l *leading) *ledger.Checkpoint {
-	j := c.job()
+func (c *Coordinator) wholePlan(l *leading, id job.ID) *ledger.Checkpoint {
+	j := c.jobOf(id)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if l.job != id {
+		return nil
+	}
 	if p := l.plans.newest((*plan).whole); p != nil && c.judged(j, p.step) {
 		return p.entry(l.records.eval(p.step))
 	}
@@ -139,7 +155,7 @@ func (c *Coordinator) finish(ctx context.Context, l *leading, j *ledger.Job) err
 	head, err := checkpoint.Commit(ctx, c.cfg.Store, by, manifestOf(j))
 	switch {
 	case errors.Is(err, checkpoint.ErrVoid):
-		c.settle(l, head)
+		c.settle(l, j.ID, head)
 		return nil
 	case errors.Is(err, checkpoint.ErrDeposed) && head.Incarnation > uint64(j.Incarnation):
 		c.mu.Lock()
@@ -149,7 +165,7 @@ func (c *Coordinator) finish(ctx context.Context, l *leading, j *ledger.Job) err
 	case err != nil:
 		return fmt.Errorf("save step %d: %w", j.Complete.Step, err)
 	}
-	c.settle(l, head)
+	c.settle(l, j.ID, head)
 	c.log.Info("saved", job.KeyStep, head.Step, "generation", head.Generation, "seconds", time.Since(began).Seconds())
 	return c.prune(ctx, j)
 }

@@ -34,7 +34,7 @@ func runAsChild(text string) {
 	if err == nil {
 		store, serr := dir.Open(filepath.Join(cc.Dir, "store"))
 		if err = serr; err == nil {
-			c, err = Open(Config{ID: cc.ID, Peers: cc.Peers, Dir: filepath.Join(cc.Dir, cc.ID), Store: store, OutputDir: cc.Dir, Log: quiet})
+			c, err = Open(context.Background(), Config{ID: cc.ID, Peers: cc.Peers, Dir: filepath.Join(cc.Dir, cc.ID), Store: store, OutputDir: cc.Dir, Log: quiet})
 		}
 	}
 	if err == nil {

@@ -17,12 +17,14 @@ import (
 // and how far its own work has come. All but the first fields is guarded by
 // Coordinator.mu.
 type leading struct {
-	term    uint64
-	since   time.Time
+	term   uint64
+	since  time.Time
+	keeper sync.WaitGroup
+	stop   context.CancelFunc
+	due    chan struct{} // tells the keeper to look
+
+	job     job.ID   // that all that follows is about
 	journal *journal // used by Run alone; nil before it could be opened
-	keeper  sync.WaitGroup
-	stop    context.CancelFunc
-	due     chan struct{} // tells the keeper to look
 
 	saved    uint64            // the step that HEAD names
 	opened   bool              // HEAD was read, and the store is this ledger's
@@ -35,11 +37,16 @@ type leading struct {
 }
 
 func newLeading(term uint64) *leading {
-	now := time.Now()
-	return &leading{
-		term: term, since: now, due: make(chan struct{}, 1), troubles: map[string]string{},
-		plans: plans{}, records: newRecords(), asked: now,
-	}
+	l := &leading{term: term, since: time.Now(), due: make(chan struct{}, 1)}
+	l.begin("")
+	return l
+}
+
+// begin makes a job the one that is led.
+func (l *leading) begin(id job.ID) {
+	l.job, l.journal = id, nil
+	l.saved, l.opened, l.troubles, l.plans, l.records = 0, false, map[string]string{}, plans{}, newRecords()
+	l.asked, l.waiting, l.alarm = time.Now(), "", ""
 }
 
 func (l *leading) nudge() {

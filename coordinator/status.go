@@ -2,10 +2,9 @@ package coordinator
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -20,8 +19,8 @@ import (
 // The verbs that the leader answers. All may be asked twice.
 const (
 	VerbSubmit = "submit" // wire.JobInfo -> wire.JobInfo as agreed on
-	VerbStatus = "status" // -> Status
-	VerbStop   = "stop"   // a reason, as text -> nothing
+	VerbStatus = "status" // a job's id, as JSON, or nothing: the one that is led -> Status
+	VerbStop   = "stop"   // StopRequest -> nothing
 )
 
 // agreePatience bounds the agreement on a request.
@@ -84,8 +83,17 @@ type Leader struct {
 }
 
 // status answers VerbStatus.
-func (c *Coordinator) status([]byte) ([]byte, error) {
+func (c *Coordinator) status(payload []byte) ([]byte, error) {
 	term, j := c.ledger.Term(), c.job()
+	var id job.ID
+	if err := json.Unmarshal(payload, &id); err != nil && len(payload) > 0 {
+		return nil, fmt.Errorf("status: %w", err)
+	}
+	if id != "" && (j == nil || j.ID != id) {
+		if j = c.jobOf(id); j == nil {
+			return nil, noJob(id)
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.lead == nil || c.lead.term != term {
@@ -98,7 +106,7 @@ func (c *Coordinator) status([]byte) ([]byte, error) {
 // saved. c.mu is held.
 func (c *Coordinator) leftOut(l *leading) bool {
 	for _, n := range c.nodes {
-		if n.beat.LeftOut > l.saved {
+		if n.beat.Job == l.job && n.beat.LeftOut > l.saved {
 			return true
 		}
 	}
@@ -109,9 +117,15 @@ func (c *Coordinator) leftOut(l *leading) bool {
 func (c *Coordinator) describe(now time.Time, j *ledger.Job) Status {
 	l := c.lead
 	s := Status{
-		Version: wire.Version, Phase: PhaseIdle, Record: l.records.last, Recorded: l.records.written,
-		Waiting: l.waiting, Saved: l.saved, Members: c.members(now, j),
+		Version: wire.Version, Phase: PhaseIdle,
 		Leader: Leader{ID: c.cfg.ID, PID: os.Getpid(), NATS: c.hub.Addr(), Term: l.term, Since: now.Sub(l.since).Seconds()},
+	}
+	if j == nil || j.ID == l.job {
+		s.Record, s.Recorded, s.Waiting, s.Saved = l.records.last, l.records.written, l.waiting, l.saved
+	}
+	if j != nil {
+		s.Members = c.members(now, j)
+		c.settled(j, &s)
 	}
 	for _, m := range s.Members {
 		s.Step = max(s.Step, m.Step)
@@ -119,7 +133,7 @@ func (c *Coordinator) describe(now time.Time, j *ledger.Job) Status {
 			s.Errors = append(s.Errors, fmt.Sprintf("%s: %s", m.ID, m.Error))
 		}
 	}
-	if c.leftOut(l) {
+	if j != nil && j.ID == l.job && c.leftOut(l) {
 		s.Errors = append(s.Errors, "checkpoints are left out: the store is slower than the job saves; save_steps may be larger")
 	}
 	for _, t := range l.troubles {
@@ -136,6 +150,22 @@ func (c *Coordinator) describe(now time.Time, j *ledger.Job) Status {
 	}
 	return s
 }
+
+// settled fills in what the ledger knows of a job that is not led: one that has ended,
+// or waits.
+func (c *Coordinator) settled(j *ledger.Job, s *Status) {
+	if j.ID == c.lead.job {
+		return
+	}
+	if j.Complete != nil {
+		s.Step, s.Saved = j.Complete.Step, j.Complete.Step
+	}
+	if cur := c.job(); j.End == nil && cur != nil && cur.ID != j.ID {
+		s.Waiting = fmt.Sprintf("job %s is worked on", cur.ID)
+	}
+}
+
+func noJob(id job.ID) error { return fmt.Errorf("there is no job %s; carillon jobs lists them", id) }
 
 func phase(j *ledger.Job) string {
 	switch {
@@ -155,16 +185,14 @@ func phase(j *ledger.Job) string {
 // c.mu is held.
 func (c *Coordinator) members(now time.Time, j *ledger.Job) []Member {
 	var out []Member
-	for _, id := range c.sorted() {
+	for _, id := range c.sorted(j) {
 		s := c.nodes[id]
 		m := Member{
 			ID: id, Name: s.beat.Name, Host: s.beat.Host, PID: s.beat.PID, State: s.beat.State, Rank: -1,
 			Roster: s.beat.Roster, Step: s.beat.Step, Silent: now.Sub(s.seen).Seconds(), Error: s.beat.Error,
 		}
-		if j != nil {
-			if m.Rank = j.Roster.Rank(id); m.Rank >= 0 {
-				m.Lanes = j.Roster.Members[m.Rank].Lanes
-			}
+		if m.Rank = j.Roster.Rank(id); m.Rank >= 0 {
+			m.Lanes = j.Roster.Members[m.Rank].Lanes
 		}
 		switch {
 		case s.beat.Leaving && m.Rank < 0:
@@ -195,54 +223,60 @@ func (c *Coordinator) submit(payload []byte) ([]byte, error) {
 			return nil, fmt.Errorf("submission: params: %w", err)
 		}
 	}
-	before := c.job()
-	if before != nil && before.ID != i.ID {
-		return nil, fmt.Errorf("these coordinators keep job %s and its metrics in %s; start others for job %s", before.ID, c.cfg.OutputDir, i.ID)
+	before := c.jobOf(i.ID)
+	if cur := c.job(); cur != nil && cur.ID != i.ID && !c.inCluster() {
+		return nil, fmt.Errorf("these coordinators keep job %s and its metrics in %s; start others for job %s", cur.ID, c.cfg.OutputDir, i.ID)
 	}
-	s := &ledger.Submit{Spec: i.Spec, Identity: i.Identity, DataHash: i.DataHash, BaseHash: i.BaseHash, Params: i.Params, Steps: i.Steps, Store: i.Store, Drills: i.Drills}
+	s := &ledger.Submit{Spec: i.Spec, Identity: i.Identity, DataHash: i.DataHash, BaseHash: i.BaseHash, Params: i.Params, Steps: i.Steps, Store: i.Store, Model: i.Model, Drills: i.Drills}
 	if err := c.agree(ledger.Entry{Job: i.ID, Submit: s}); err != nil {
 		return nil, err
 	}
-	c.renew(before)
-	return json.Marshal(infoOf(c.job()))
+	c.renew(i.ID, before)
+	return json.Marshal(infoOf(c.jobOf(i.ID)))
 }
 
 // renew forgets what was before the job: nodes that beat for nobody knew what, or
 // those of a job that had ended and begins again.
-func (c *Coordinator) renew(before *ledger.Job) {
+func (c *Coordinator) renew(id job.ID, before *ledger.Job) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.lead == nil {
 		return
 	}
 	if before == nil || before.End != nil {
-		clear(c.nodes)
-		c.lead.alarm, c.lead.plans, c.lead.opened = "", plans{}, false
+		maps.DeleteFunc(c.nodes, func(_ job.NodeID, s *sighting) bool { return s.beat.Job == id || !c.inCluster() })
+		if c.lead.job == id {
+			c.lead.alarm, c.lead.plans, c.lead.opened = "", plans{}, false
+		}
 	}
 	c.lead.nudge()
 }
 
-// stop answers VerbStop: the job ends after the step under way, with a checkpoint.
-func (c *Coordinator) stop(payload []byte) ([]byte, error) {
-	j := c.job()
-	if j == nil || j.End != nil {
-		return nil, nil
-	}
-	return nil, c.agree(ledger.Entry{Job: j.ID, Stop: &ledger.Stop{Reason: string(payload)}})
+// StopRequest asks for the end of a job.
+type StopRequest struct {
+	Job    job.ID `json:"job"` // "": the one that is led
+	Reason string `json:"reason"`
 }
 
-// agree adds an entry to the ledger on request.
-func (c *Coordinator) agree(e ledger.Entry) error {
-	ctx, cancel := context.WithTimeout(context.Background(), agreePatience)
-	defer cancel()
-	if c.ledger.Term() == 0 {
-		return &wire.NotLeader{Addr: c.leaderAddr()}
+// stop answers VerbStop: the job ends after the step under way, with a checkpoint; one
+// that waits for its turn ends at once.
+func (c *Coordinator) stop(payload []byte) ([]byte, error) {
+	var r StopRequest
+	if err := json.Unmarshal(payload, &r); err != nil {
+		return nil, fmt.Errorf("stop: %w", err)
 	}
-	e.Time = time.Now().UTC()
-	err := c.ledger.Propose(ctx, e)
-	c.poke()
-	if errors.Is(err, ledger.ErrNotLeader) {
-		return &wire.NotLeader{} // who leads now is not known yet
+	cur := c.job()
+	j := cur
+	if r.Job != "" {
+		if j = c.jobOf(r.Job); j == nil {
+			return nil, noJob(r.Job)
+		}
 	}
-	return err
+	switch {
+	case j == nil || j.End != nil:
+		return nil, nil
+	case j.ID != cur.ID:
+		return nil, c.agree(ledger.Entry{Job: j.ID, End: &ledger.End{Error: r.Reason}})
+	}
+	return nil, c.agree(ledger.Entry{Job: j.ID, Stop: &ledger.Stop{Reason: r.Reason}})
 }

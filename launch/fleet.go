@@ -62,7 +62,7 @@ func (f *fleet) addresses() []string { return f.hubs }
 
 func (f *fleet) startCoordinator(i int) error {
 	name := fmt.Sprintf("c%d", i+1)
-	p, err := f.start(name, nil, "coordinator", "--id", name, "--peers", strings.Join(f.peers, ","),
+	p, err := f.start(name, nil, "voter", "--id", name, "--peers", strings.Join(f.peers, ","),
 		"--dir", filepath.Join(f.run.dir, "ledger", name), "--store", f.run.at, "--out", f.run.dir)
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func (f *fleet) startNode(name string) error {
 			args = append(args, "--drill", d.String())
 		}
 	}
-	p, err := f.start(name, f.run.nodeEnv(), "node", append(args, f.run.NodeFlags...)...)
+	p, err := f.start(name, f.run.nodeEnv(), "trainer", append(args, f.run.NodeFlags...)...)
 	if err != nil {
 		return err
 	}
@@ -116,16 +116,16 @@ const (
 // stop ends all processes: nodes first, so that coordinators hear their last beats.
 func (f *fleet) stop() {
 	for _, p := range f.nodes {
-		p.hold.Close()
+		p.Release()
 	}
 	for _, p := range f.nodes {
-		p.stop(nodePatience)
+		p.Stop(nodePatience)
 	}
 	for _, p := range f.coordinators {
-		p.hold.Close()
+		p.Release()
 	}
 	for _, p := range f.coordinators {
-		p.stop(coordinatorPatience)
+		p.Stop(coordinatorPatience)
 	}
 }
 
@@ -133,10 +133,10 @@ func (f *fleet) stop() {
 // asked, so it is called again and again.
 func (f *fleet) weigh() {
 	for _, p := range f.nodes {
-		if !p.running() {
+		if !p.Running() {
 			continue
 		}
-		child, err := gopsprocess.NewProcess(int32(p.cmd.Process.Pid))
+		child, err := gopsprocess.NewProcess(int32(p.Pid()))
 		if err != nil {
 			continue
 		}
@@ -149,6 +149,9 @@ func (f *fleet) weigh() {
 // peak returns the most memory that a node has taken, in bytes; 0 where the system
 // does not tell.
 func (f *fleet) peak() (most int64) {
+	if f == nil { // elsewhere
+		return 0
+	}
 	for _, p := range f.nodes {
 		most = max(most, p.peak)
 	}
@@ -157,7 +160,7 @@ func (f *fleet) peak() (most int64) {
 
 // ended returns the nodes that have ended.
 func (f *fleet) ended() []*process {
-	return slices.DeleteFunc(slices.Clone(f.nodes), (*process).running)
+	return slices.DeleteFunc(slices.Clone(f.nodes), func(p *process) bool { return p.Running() })
 }
 
 // quickDeath is how soon after its start a coordinator must not end again: what
@@ -169,20 +172,20 @@ const quickDeath = 2 * time.Second
 // errs where that is of no use.
 func (f *fleet) tend(ended []*process, errs []string, note func(string)) error {
 	for _, p := range ended {
-		told := slices.ContainsFunc(errs, func(e string) bool { return strings.HasPrefix(e, p.name+"-") })
-		if p.err != nil && !told && !f.reported[p] {
-			note(fmt.Sprintf("%s has ended: %v (log: %s)", p.name, p.err, p.log))
+		told := slices.ContainsFunc(errs, func(e string) bool { return strings.HasPrefix(e, p.Name+"-") })
+		if p.Err() != nil && !told && !f.reported[p] {
+			note(fmt.Sprintf("%s has ended: %v (log: %s)", p.Name, p.Err(), p.log))
 		}
 		f.reported[p] = true
 	}
 	for i, p := range f.coordinators {
 		switch {
-		case p.running():
+		case p.Running():
 			continue
-		case p.again && time.Since(p.began) < quickDeath:
-			return fmt.Errorf("coordinator %s ends as often as it is started: %s", p.name, p.lastWords())
+		case p.again && time.Since(p.Began) < quickDeath:
+			return fmt.Errorf("coordinator %s ends as often as it is started: %s", p.Name, p.lastWords())
 		}
-		note(fmt.Sprintf("coordinator %s has ended (%v); starting it again", p.name, p.err))
+		note(fmt.Sprintf("coordinator %s has ended (%v); starting it again", p.Name, p.Err()))
 		if err := f.startCoordinator(i); err != nil {
 			return err
 		}
@@ -199,11 +202,11 @@ func (f *fleet) whileCoordinated(ctx context.Context) (context.Context, func()) 
 	for _, p := range f.coordinators {
 		watchers.Go(func() {
 			select {
-			case <-p.done:
+			case <-p.Done():
 				if f.coordinated() {
 					return
 				}
-				cancel(fmt.Errorf("coordinator %s has ended: %s", p.name, p.lastWords()))
+				cancel(fmt.Errorf("coordinator %s has ended: %s", p.Name, p.lastWords()))
 			case <-ctx.Done():
 			}
 		})
@@ -213,15 +216,15 @@ func (f *fleet) whileCoordinated(ctx context.Context) (context.Context, func()) 
 
 // coordinated says whether a majority of the coordinators runs.
 func (f *fleet) coordinated() bool {
-	living := slices.DeleteFunc(slices.Clone(f.coordinators), func(p *process) bool { return !p.running() })
+	living := slices.DeleteFunc(slices.Clone(f.coordinators), func(p *process) bool { return !p.Running() })
 	return 2*len(living) > len(f.coordinators)
 }
 
 // killed says whether a node was ended by a signal.
 func (f *fleet) killed(name string) bool {
 	for _, p := range f.nodes {
-		if p.name == name && !p.running() {
-			return p.cmd.ProcessState != nil && p.cmd.ProcessState.ExitCode() == -1
+		if p.Name == name && !p.Running() {
+			return p.Killed()
 		}
 	}
 	return false
@@ -231,8 +234,8 @@ func (f *fleet) killed(name string) bool {
 func (f *fleet) obituary() string {
 	var b strings.Builder
 	for _, p := range append(append([]*process{}, f.coordinators...), f.nodes...) {
-		if !p.running() && p.err != nil {
-			fmt.Fprintf(&b, "; %s: %s", p.name, p.lastWords())
+		if !p.Running() && p.Err() != nil {
+			fmt.Fprintf(&b, "; %s: %s", p.Name, p.lastWords())
 		}
 	}
 	return b.String()

@@ -36,7 +36,7 @@ func TestAChildHasWhatIsAddedToTheEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	<-p.done
+	<-p.Done()
 	out, err := os.ReadFile(p.log)
 	for _, want := range []string{"CARILLON_TEST_MINE=1", "CARILLON_TEST_ADDED=2"} {
 		if err != nil || !slices.Contains(strings.Split(string(out), "\n"), want) {

@@ -60,6 +60,7 @@ type Config struct {
 	Force        bool     // start it even if it does not fit the machine's memory
 	Data         *Data    // nil: Prepare is called while the nodes compile
 	View         View
+	EndWithCtx   bool          // Submit: when its context ends, so does the job, with a checkpoint
 	Notices      <-chan string `json:"-"` // news from elsewhere to show while it trains, or nil
 	Log          *slog.Logger
 }
@@ -337,8 +338,11 @@ const submitPatience = time.Minute
 func (r *run) submit(ctx context.Context, c *wire.Control, info wire.JobInfo) error {
 	ctx, cancel := context.WithTimeout(ctx, submitPatience)
 	defer cancel()
-	ctx, stop := r.fleet.whileCoordinated(ctx)
-	defer stop()
+	if r.fleet != nil {
+		var stop func()
+		ctx, stop = r.fleet.whileCoordinated(ctx)
+		defer stop()
+	}
 	b, err := json.Marshal(info)
 	if err != nil {
 		return err

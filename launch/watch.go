@@ -92,7 +92,11 @@ func (r *run) look(ctx context.Context, c *wire.Control) (coordinator.Status, er
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	var s coordinator.Status
-	b, err := c.Request(ctx, coordinator.VerbStatus, nil)
+	id, err := json.Marshal(r.Job)
+	if err != nil {
+		return s, err
+	}
+	b, err := c.Request(ctx, coordinator.VerbStatus, id)
 	if err == nil {
 		err = json.Unmarshal(b, &s)
 	}
@@ -108,7 +112,11 @@ func (r *run) askToStop(ctx context.Context, c *wire.Control) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	if _, err := c.Request(ctx, coordinator.VerbStop, []byte(reason)); err != nil {
+	b, err := json.Marshal(coordinator.StopRequest{Job: r.Job, Reason: reason})
+	if err == nil {
+		_, err = c.Request(ctx, coordinator.VerbStop, b)
+	}
+	if err != nil {
 		return false
 	}
 	if leave != nil {

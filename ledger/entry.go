@@ -29,7 +29,11 @@ type Entry struct {
 	Remove   *Remove        `json:"remove,omitempty"`
 	Drill    *job.Drill     `json:"drill,omitempty"`
 	Stop     *Stop          `json:"stop,omitempty"`
+	Vacate   *Vacate        `json:"vacate,omitempty"`
 	End      *End           `json:"end,omitempty"`
+
+	Redeem *Redeem `json:"redeem,omitempty"` // of no job
+	Revoke *Revoke `json:"revoke,omitempty"` // of no job
 }
 
 // Submit makes a job known, or more of it: fields that are empty stay as they
@@ -42,6 +46,7 @@ type Submit struct {
 	Params   json.RawMessage `json:"params,omitempty"` // the trainables, as manifests list them
 	Steps    uint64          `json:"steps,omitempty"`
 	Store    string          `json:"store,omitempty"`
+	Model    string          `json:"model,omitempty"` // hash of the base model in the store
 	Drills   []job.Drill     `json:"drills,omitempty"`
 }
 
@@ -108,6 +113,10 @@ type Remove struct {
 type Stop struct {
 	Reason string `json:"reason"`
 }
+
+// Vacate says that everybody has left a job, and that it is saved: whoever comes goes
+// on with it.
+type Vacate struct{}
 
 // End says that a job is over: its last state is saved, or it cannot go on.
 type End struct {

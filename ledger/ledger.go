@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +19,8 @@ import (
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
 	"github.com/hashicorp/raft-wal/metadb"
+
+	"carillon/pki"
 )
 
 // The timeouts of raft. On loopback, voters of 200 ms elect a new leader 350 to
@@ -36,6 +40,8 @@ const (
 	segmentSize = 4 << 20
 	// snapshotEvery is after how many entries the state is written down whole.
 	snapshotEvery = 1024
+	// maxPool is how many idle connections to each of the others are kept.
+	maxPool = 3
 	// dialTimeout bounds raft's own connections and requests.
 	dialTimeout = time.Second
 	// proposePatience bounds the wait for room in the leader's queue.
@@ -48,16 +54,19 @@ var ErrNotLeader = errors.New("this coordinator does not lead")
 
 // Peer is a voter.
 type Peer struct {
-	ID   string // for ever the same voter, with its folder
-	Addr string // host:port of its raft listener
+	ID   string `json:"id"`   // for ever the same voter, with its folder
+	Addr string `json:"addr"` // host:port of its raft listener
 }
 
-// Config is what a Ledger needs. All fields are required.
+// Config is what a Ledger needs. ID, Dir and Log are required.
 type Config struct {
-	ID    string
-	Peers []Peer // all voters, this one included, in any order; one or three
-	Dir   string // of this voter alone; kept over restarts
-	Log   *slog.Logger
+	ID       string
+	Peers    []Peer        // the first voters, this one included, in any order; none: another admits it
+	Addr     string        // host:port under which the others reach it; "": that of its Peer
+	Listen   string        // host:port; "": Addr
+	Identity *pki.Identity // nil: only on loopback, and nothing is encrypted
+	Dir      string        // of this voter alone; kept over restarts
+	Log      *slog.Logger
 }
 
 // Ledger is a voter. It is safe for concurrent use.
@@ -97,25 +106,35 @@ func Open(cfg Config) (*Ledger, error) {
 
 // check returns this voter's address.
 func (c Config) check() (addr string, err error) {
-	if len(c.Peers) != 1 && len(c.Peers) != 3 {
-		return "", fmt.Errorf("%d coordinators: want 1, or 3, of which one may die", len(c.Peers))
-	}
+	addr = c.Addr
 	for _, p := range c.Peers {
-		host, _, err := net.SplitHostPort(p.Addr)
-		if err != nil {
-			return "", fmt.Errorf("raft address of coordinator %s: %w", p.ID, err)
-		}
-		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			return "", fmt.Errorf("raft address %s of coordinator %s is not on loopback: traffic is not encrypted yet, so use 127.0.0.1 (TLS comes with clusters)", p.Addr, p.ID)
-		}
 		if p.ID == c.ID {
-			addr = p.Addr
+			addr = cmp.Or(addr, p.Addr)
 		}
 	}
-	if addr == "" {
+	switch {
+	case len(c.Peers) > 0 && len(c.Peers)%2 == 0:
+		return "", fmt.Errorf("%d coordinators: want 1, or 3, of which one may die, or 5", len(c.Peers))
+	case len(c.Peers) > 0 && !slices.ContainsFunc(c.Peers, func(p Peer) bool { return p.ID == c.ID }):
 		return "", fmt.Errorf("coordinator %q is not among its peers %v", c.ID, c.Peers)
 	}
+	for _, a := range append([]string{addr, cmp.Or(c.Listen, addr)}, addrs(c.Peers)...) {
+		host, _, err := net.SplitHostPort(a)
+		if err != nil {
+			return "", fmt.Errorf("raft address of coordinator %s: %w", c.ID, err)
+		}
+		if ip := net.ParseIP(host); c.Identity == nil && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return "", fmt.Errorf("raft address %s is not on loopback, and coordinator %s has no certificate: elsewhere everything is encrypted, so give it one (carillon ca issue), or use 127.0.0.1", a, c.ID)
+		}
+	}
 	return addr, nil
+}
+
+func addrs(peers []Peer) (a []string) {
+	for _, p := range peers {
+		a = append(a, p.Addr)
+	}
+	return a
 }
 
 func (l *Ledger) open(cfg Config, addr string) (err error) {
@@ -133,16 +152,17 @@ func (l *Ledger) open(cfg Config, addr string) (err error) {
 	}
 	// One request at a time: raft 1.8.0 can block for ever in the pipeline of a
 	// leader that steps down, and entries are small and few.
-	tc := &raft.NetworkTransportConfig{MaxPool: len(cfg.Peers), MaxRPCsInFlight: 1, Timeout: dialTimeout, Logger: quiet()}
-	if l.transport, err = raft.NewTCPTransportWithConfig(addr, nil, tc); err != nil {
-		return fmt.Errorf("listen on %s: %w", addr, err)
+	tc := &raft.NetworkTransportConfig{MaxPool: maxPool, MaxRPCsInFlight: 1, Timeout: dialTimeout, Logger: quiet()}
+	if tc.Stream, err = listen(cmp.Or(cfg.Listen, addr), addr, cfg.Identity); err != nil {
+		return fmt.Errorf("listen on %s: %w", cmp.Or(cfg.Listen, addr), err)
 	}
+	l.transport = raft.NewNetworkTransportWithConfig(tc)
 	rc := cfg.raft(out, l.notify)
 	known, err := raft.HasExistingState(l.log, l.log, snapshots)
 	if err != nil {
 		return err
 	}
-	if !known {
+	if !known && len(cfg.Peers) > 0 {
 		if err := raft.BootstrapCluster(rc, l.log, l.log, snapshots, l.transport, cfg.voters()); err != nil {
 			return err
 		}

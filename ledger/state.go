@@ -21,7 +21,10 @@ var ErrVoid = errors.New("the entry is void")
 type State struct {
 	Version int             `json:"version"`
 	Jobs    map[job.ID]*Job `json:"jobs"`
-	Last    job.ID          `json:"last"` // the job that was submitted last
+	Order   []job.ID        `json:"order"` // of their submissions
+
+	Tokens  map[string]Redeemed `json:"tokens,omitempty"`
+	Revoked []string            `json:"revoked,omitempty"` // as role/name
 }
 
 // Job is what was agreed on about a job. It is never changed once it is part of
@@ -68,6 +71,10 @@ func (s *State) Apply(e Entry) error {
 	if e.Version != Version {
 		return fmt.Errorf("entry of version %d, want %d: %w", e.Version, Version, ErrVoid)
 	}
+	if is, err := s.applyCluster(e); is {
+		s.Version = Version
+		return err
+	}
 	old, known := s.Jobs[e.Job]
 	next := Job{ID: e.Job, Submitted: e.Time}
 	if known {
@@ -89,7 +96,7 @@ func (s *State) Apply(e Entry) error {
 	}
 	s.Jobs[e.Job] = &next
 	if e.Submit != nil {
-		s.Last = e.Job
+		s.enqueue(&next, old)
 	}
 	return nil
 }
@@ -126,6 +133,8 @@ func (j *Job) apply(e Entry) error {
 		j.Fired = append(slices.Clip(j.Fired), *e.Drill)
 	case e.Stop != nil:
 		j.Stop = e.Stop
+	case e.Vacate != nil:
+		j.Stop, j.Roster.Members = nil, nil
 	case e.End != nil:
 		j.End = e.End
 	default:
@@ -156,6 +165,7 @@ func (j *Job) submit(s Submit) error {
 	fill(&j.Info.DataHash, s.DataHash)
 	fill(&j.Info.BaseHash, s.BaseHash)
 	fill(&j.Info.Store, s.Store)
+	fill(&j.Info.Model, s.Model)
 	j.Info.Steps = max(j.Info.Steps, s.Steps)
 	if len(s.Params) > 0 {
 		j.Info.Params = s.Params
@@ -269,7 +279,7 @@ func decodeState(data []byte) (State, error) {
 	if err := json.Unmarshal(data, &s); err != nil {
 		return State{}, fmt.Errorf("ledger snapshot: %w", err)
 	}
-	if s.Version != Version && len(s.Jobs) > 0 {
+	if s.Version != Version {
 		return State{}, fmt.Errorf("ledger snapshot has version %d, this program reads %d", s.Version, Version)
 	}
 	return s, nil

@@ -130,7 +130,7 @@ func (n *node) giveUp(err error) {
 func (n *node) lastBeat(ctx context.Context, err error) {
 	n.mu.Lock()
 	n.leaving = true
-	if err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrLeft) {
 		n.failure = err.Error()
 	}
 	n.mu.Unlock()
@@ -185,12 +185,21 @@ func (n *node) heed(a wire.Answer) {
 		s.heed(a.SavedStep, a.Generation)
 		s.wanted(a.WantStep, a.WantChunks)
 	}
+	n.distrust(a.Revoked)
 	if a.Refused != "" {
 		n.refuse(errors.New(a.Refused))
 	}
 	if more {
 		n.Changed()
 	}
+}
+
+// distrust ends what there is between this node and names that were revoked.
+func (n *node) distrust(revoked []string) {
+	if n.cfg.Identity == nil || !n.cfg.Identity.RevokeAll(revoked) {
+		return
+	}
+	n.links.Expel()
 }
 
 func hostname() string {

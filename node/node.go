@@ -19,6 +19,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -29,11 +30,13 @@ import (
 	"time"
 
 	"carillon/backend"
+	"carillon/basemodel"
 	"carillon/checkpoint"
 	"carillon/job"
 	"carillon/model"
 	"carillon/objstore"
 	"carillon/objstore/open"
+	"carillon/pki"
 	"carillon/shard"
 	"carillon/train"
 	"carillon/wire"
@@ -42,24 +45,32 @@ import (
 // Config is what a node is started with.
 type Config struct {
 	Job          job.ID
-	Name         string   // of the machine or process, for people; unique in the job
-	Coordinators []string // NATS addresses of all of them
+	Name         string        // of the machine or process, for people; unique in the job
+	Coordinators []string      // NATS addresses of all of them
+	Listen       string        // of its own server; "": any free port of loopback
+	Advertise    string        // host under which other nodes reach it; "": as it listens
+	Identity     *pki.Identity // nil: only on loopback, and nothing is encrypted
+	Leave        <-chan string // why it is to leave, once; nil: it never is
 	Backend      backend.Options
 	Cache        string // folder for shards that were fetched
 	Drills       []job.Drill
 	Log          *slog.Logger
 }
 
-// Run trains until the job has ended, or ctx does.
+// Run trains until the job has ended, it has left, or ctx ends.
 func Run(ctx context.Context, cfg Config) error {
 	n := &node{cfg: cfg, id: job.NewNodeID(cfg.Name), poke: make(chan struct{}, 1), news: make(chan struct{}, 1)}
 	n.log = cfg.Log.With(job.KeyNode, n.id)
-	links, err := wire.Open(wire.Config{Job: cfg.Job, Self: n.id, Listen: "127.0.0.1:0", Log: n.log})
+	links, err := wire.Open(wire.Config{Job: cfg.Job, Self: n.id, Listen: cmp.Or(cfg.Listen, "127.0.0.1:0"), Advertise: cfg.Advertise, Identity: cfg.Identity, Log: n.log})
 	if err != nil {
 		return err
 	}
 	defer links.Close()
-	control, err := wire.Dial(wire.ControlConfig{Coordinators: cfg.Coordinators, Job: cfg.Job, Self: n.id, Log: n.log})
+	cc := wire.ControlConfig{Coordinators: cfg.Coordinators, Job: cfg.Job, Self: n.id, Log: n.log}
+	if cfg.Identity != nil {
+		cc.TLS = cfg.Identity.Client(pki.Coordinator)
+	}
+	control, err := wire.Dial(cc)
 	if err != nil {
 		return err
 	}
@@ -71,7 +82,7 @@ func Run(ctx context.Context, cfg Config) error {
 	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() { defer close(done); n.beat(beating) }()
-	err = n.work(ctx)
+	err = n.workOrLeave(ctx)
 	n.lastBeat(ctx, err)
 	stop()
 	<-done
@@ -102,6 +113,9 @@ func (n *node) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if spec.BaseModel, err = n.baseModel(ctx, spec, info); err != nil {
+		return err
+	}
 	l, err := n.compile(ctx, spec)
 	if err != nil {
 		return err
@@ -120,6 +134,20 @@ func (n *node) work(ctx context.Context) error {
 	}
 	defer data.Close()
 	return n.train(ctx, spec, info, l, store, data)
+}
+
+// baseModel returns the folder of the base model: the recipe's own where the job is of
+// this machine, else what is fetched from the store.
+func (n *node) baseModel(ctx context.Context, spec job.Spec, info wire.JobInfo) (string, error) {
+	if info.Model == "" {
+		return spec.BaseModel, nil
+	}
+	n.say("fetching")
+	store, err := open.Store(ctx, info.Store)
+	if err != nil {
+		return "", err
+	}
+	return basemodel.Get(ctx, store, info.Model, filepath.Join(n.cfg.Cache, "models"), func(int64, int64) { n.Changed() })
 }
 
 // train runs the trainer, which is told of rosters and orders by the beats.

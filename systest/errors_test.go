@@ -101,7 +101,7 @@ func TestTakenPortIsAnError(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := start(t, spec(t), 1, "")
-		cmd := exec.Command(r.Command[0], "coordinator", "--id", "c1", "--peers", peer, "--dir", filepath.Join(out, "ledger"), "--store", out, "--out", out)
+		cmd := exec.Command(r.Command[0], "voter", "--id", "c1", "--peers", peer, "--dir", filepath.Join(out, "ledger"), "--store", out, "--out", out)
 		hold, err := cmd.StdinPipe()
 		if err != nil {
 			t.Fatal(err)

@@ -28,9 +28,9 @@ var (
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
-		case "node":
+		case "trainer":
 			exit(node.Command(context.Background(), os.Args[2:], os.Stdin, os.Stderr))
-		case "coordinator":
+		case "voter":
 			exit(coordinator.Command(context.Background(), os.Args[2:], os.Stdin, os.Stderr))
 		case "launch":
 			exit(launcher(os.Args[2]))

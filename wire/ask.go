@@ -31,7 +31,7 @@ func (l *Links) ask(ctx context.Context, to Peer, verb string, payload []byte) (
 	if err != nil {
 		return nil, err
 	}
-	inbox := nats.NewInbox()
+	inbox := k.nc.NewInbox()
 	sub, err := k.nc.SubscribeSync(inbox)
 	if err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func (l *Links) question(ctx context.Context, to Peer, verb string) (*link, erro
 	if k != nil && k.alive() {
 		return k, nil
 	}
-	k, err := dialLink(ctx, l.cfg.Job, l.cfg.Self, to)
+	k, err := dialLink(ctx, l.cfg, to)
 	if err != nil {
 		return nil, err
 	}

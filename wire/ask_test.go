@@ -88,7 +88,7 @@ func TestOpenRefuses(t *testing.T) {
 	taken := strings.TrimPrefix(open(t, "first").Addr(), "nats://")
 	for _, tt := range []struct{ listen, job, id, want string }{
 		{"0.0.0.0:0", "j", "n", "not on loopback"},
-		{"192.0.2.7:0", "j", "n", "TLS comes with clusters"},
+		{"192.0.2.7:0", "j", "n", "there is no certificate"},
 		{":0", "j", "n", "not on loopback"},
 		{"127.0.0.1", "j", "n", "want host:port"},
 		{"127.0.0.1:http2", "j", "n", "is not a number"},

@@ -1,7 +1,10 @@
 package wire
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -36,9 +40,10 @@ var ErrNoLeader = errors.New("no coordinator leads")
 
 // ControlConfig is what a Control needs.
 type ControlConfig struct {
-	Coordinators []string   // URLs of their hubs, at least one
-	Job          job.ID     // whose rosters to listen to; "" for none
-	Self         job.NodeID // "" for who is no node
+	Coordinators []string    // URLs of their hubs, at least one
+	Job          job.ID      // whose rosters to listen to; "" for none
+	Self         job.NodeID  // "" for who is no node
+	TLS          *tls.Config // nil: nothing is encrypted
 	Log          *slog.Logger
 }
 
@@ -46,6 +51,7 @@ type ControlConfig struct {
 // coordinator, which comes back by itself. It is safe for concurrent use.
 type Control struct {
 	cfg     ControlConfig
+	name    string // as the coordinators' servers know it
 	hubs    []*hubConn
 	rosters chan roster.Roster
 
@@ -59,6 +65,34 @@ type hubConn struct {
 	addr string
 	nc   *nats.Conn
 	raw  *killer
+	last atomic.Pointer[error] // why it could not be reached
+}
+
+// silent keeps nats.go from printing errors, and the last one of them for why.
+func (h *hubConn) silent() nats.Option {
+	return func(o *nats.Options) error {
+		o.AsyncErrorCB = func(_ *nats.Conn, _ *nats.Subscription, err error) { h.last.Store(&err) }
+		o.ReconnectErrCB = func(_ *nats.Conn, err error) { h.last.Store(&err) }
+		return nil
+	}
+}
+
+// connectPatience is how long a request to everybody waits for a connection.
+const connectPatience = time.Second
+
+func (h *hubConn) awaitConnection(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, connectPatience)
+	defer cancel()
+	for !h.nc.IsConnected() && pause(ctx, connectPatience/50) {
+	}
+}
+
+// why says why there is no connection, as far as it is known.
+func (h *hubConn) why() error {
+	if err := h.last.Load(); err != nil {
+		return fmt.Errorf("not connected: %w", *err)
+	}
+	return errors.New("not connected")
 }
 
 // Dial begins to connect to all coordinators and does not wait for any: who
@@ -67,7 +101,7 @@ func Dial(cfg ControlConfig) (*Control, error) {
 	if len(cfg.Coordinators) == 0 {
 		return nil, errors.New("dial coordinators: the list of their addresses is empty")
 	}
-	c := &Control{cfg: cfg, rosters: make(chan roster.Roster, 1)}
+	c := &Control{cfg: cfg, name: cmp.Or(string(cfg.Self), visitor+rand.Text()), rosters: make(chan roster.Roster, 1)}
 	for _, addr := range cfg.Coordinators {
 		h := &hubConn{addr: addr, raw: &killer{patience: redialPatience, ended: func(error) {}}}
 		if err := c.dial(h); err != nil {
@@ -80,9 +114,9 @@ func Dial(cfg ControlConfig) (*Control, error) {
 }
 
 func (c *Control) dial(h *hubConn) (err error) {
-	h.nc, err = nats.Connect(h.addr, silent, nats.Name(string(c.cfg.Self)), nats.SetCustomDialer(h.raw), nats.Timeout(redialPatience),
-		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(redialPause), nats.ReconnectJitter(0, 0),
-		nats.IgnoreDiscoveredServers(), nats.ReconnectBufSize(-1), nats.FlusherTimeout(redialPatience))
+	h.nc, err = nats.Connect(h.addr, append(secure(c.cfg.TLS), h.silent(), nats.Name(c.name), nats.CustomInboxPrefix(inboxOf(c.name)), nats.SetCustomDialer(h.raw), nats.Timeout(redialPatience),
+		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(redialPause), nats.ReconnectJitter(0, 0), nats.IgnoreAuthErrorAbort(),
+		nats.IgnoreDiscoveredServers(), nats.ReconnectBufSize(-1), nats.FlusherTimeout(redialPatience))...)
 	if err != nil || c.cfg.Job == "" {
 		return err
 	}
@@ -123,7 +157,7 @@ func (c *Control) Beat(ctx context.Context, b Beat) (Answer, error) {
 		return Answer{}, fmt.Errorf("encode beat: %w", err)
 	}
 	var answer Answer
-	err = c.seek(ctx, beatPatience, controlPrefix+"beat", data, func(reply []byte) error {
+	err = c.seek(ctx, beatPatience, beatSubject(b.ID), data, func(reply []byte) error {
 		var a Answer
 		if err := json.Unmarshal(reply, &a); err != nil {
 			return fmt.Errorf("an answer does not parse: %w", err)
@@ -140,28 +174,72 @@ func (c *Control) Beat(ctx context.Context, b Beat) (Answer, error) {
 	return answer, nil
 }
 
-// Request puts a request to the leader's handler of verb, and waits for a
+// Request puts a user's request to the leader's handler of verb, and waits for a
 // leader until ctx ends. A leader that dies in the middle may have done what
 // was requested before another is asked, so handlers must bear being asked
 // twice. An error of the handler comes back as a *RemoteError.
 func (c *Control) Request(ctx context.Context, verb string, payload []byte) (answer []byte, err error) {
+	return c.RequestAs(ctx, Users, verb, payload)
+}
+
+// RequestAs is Request of other askers.
+func (c *Control) RequestAs(ctx context.Context, askers Askers, verb string, payload []byte) ([]byte, error) {
 	if err := checkToken("verb", verb); err != nil {
 		return nil, err
 	}
+	answer, err := c.insist(ctx, controlPrefix+string(askers)+"."+verb, payload)
+	if err != nil {
+		return nil, fmt.Errorf("request %s: %w", verb, err)
+	}
+	return answer, nil
+}
+
+// Join asks for a certificate with a token.
+func (c *Control) Join(ctx context.Context, payload []byte) ([]byte, error) {
+	return c.insist(ctx, joinSubject, payload)
+}
+
+// Renew asks for another certificate for the machine that this is.
+func (c *Control) Renew(ctx context.Context, machine string, payload []byte) ([]byte, error) {
+	return c.insist(ctx, renewSubject(machine), payload)
+}
+
+// insist asks until a leader has answered, or ctx ends.
+func (c *Control) insist(ctx context.Context, subject string, payload []byte) (answer []byte, err error) {
 	heed := func(reply []byte) (err error) {
 		answer, err = openReply(reply)
 		return err
 	}
 	for {
-		err = c.seek(ctx, requestPatience, controlPrefix+"ask."+verb, payload, heed)
+		err = c.seek(ctx, requestPatience, subject, payload, heed)
 		if !errors.Is(err, ErrNoLeader) || !pause(ctx, redialPause) {
 			break
 		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("request %s: %w", verb, because(ctx, err))
+	return answer, because(ctx, err)
+}
+
+// Each puts a user's request to every coordinator that can be reached, leader or not,
+// and returns the answers of those who gave one.
+func (c *Control) Each(ctx context.Context, askers Askers, verb string, payload []byte) (answers [][]byte, err error) {
+	var reasons errorList
+	for _, h := range c.hubs {
+		h.awaitConnection(ctx)
+		reply, err := h.request(ctx, requestPatience, controlPrefix+string(askers)+"."+verb, payload)
+		var answer []byte
+		if err == nil {
+			answer, err = openReply(reply)
+		}
+		if err != nil {
+			reasons = append(reasons, fmt.Errorf("%s: %w", h.addr, err))
+			continue
+		}
+		answers = append(answers, answer)
 	}
-	return answer, nil
+	if len(reasons) == 0 {
+		return answers, nil
+	}
+	return answers, reasons
 }
 
 // pause waits for d and returns true, or false if ctx ends before.
@@ -253,7 +331,7 @@ func (h *hubConn) request(ctx context.Context, patience time.Duration, subject s
 		<-watching
 	}()
 	if !h.nc.IsConnected() {
-		return nil, errors.New("not connected")
+		return nil, h.why()
 	}
 	msg, err := h.nc.RequestWithContext(ctx, subject, data)
 	if err != nil {

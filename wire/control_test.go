@@ -151,7 +151,7 @@ func TestALostControlConnectionIsToldAtOnce(t *testing.T) {
 	h.HandleBeat(func(Beat) Answer { return Answer{Leader: true} })
 	for _, id := range []job.NodeID{"", "n0"} {
 		c := dial(t, id, h.Addr())
-		eventually(t, func() bool { _, err := c.Beat(within(t, time.Second), Beat{}); return err == nil })
+		eventually(t, func() bool { _, err := c.Beat(within(t, time.Second), Beat{ID: "n0"}); return err == nil })
 		start := time.Now()
 		c.hubs[0].raw.kill() // as the kernel does when the process is killed
 		if id == "" {
@@ -170,7 +170,7 @@ func TestAControlComesBackByItself(t *testing.T) {
 	leads := func(Beat) Answer { return Answer{Leader: true} }
 	h.HandleBeat(leads)
 	c := dial(t, "n0", "127.0.0.1:1", h.Addr()) // nobody is at the first
-	beats := func() bool { _, err := c.Beat(within(t, time.Second), Beat{}); return err == nil }
+	beats := func() bool { _, err := c.Beat(within(t, time.Second), Beat{ID: "n0"}); return err == nil }
 	eventually(t, beats)
 	h.Close()
 	if beats() {
@@ -192,7 +192,7 @@ func TestAStoppedCoordinatorIsPassedBy(t *testing.T) {
 	c := dial(t, "n0", stopped, council.hubs[0].Addr())
 	eventually(t, func() bool { return c.hubs[1].nc.IsConnected() })
 	start := time.Now()
-	if _, err := c.Beat(within(t, 5*time.Second), Beat{}); err != nil {
+	if _, err := c.Beat(within(t, 5*time.Second), Beat{ID: "n0"}); err != nil {
 		t.Error(err)
 	}
 	if took := time.Since(start); took > beatPatience+soon {
@@ -235,7 +235,7 @@ func TestAnotherVersionIsRefused(t *testing.T) {
 	c := dial(t, "n0", h.Addr())
 	eventually(t, func() bool { return c.hubs[0].nc.IsConnected() })
 	old, _ := json.Marshal(Beat{Version: Version + 1, ID: "n0"})
-	reply, err := c.hubs[0].request(t.Context(), time.Second, controlPrefix+"beat", old)
+	reply, err := c.hubs[0].request(t.Context(), time.Second, beatSubject("n0"), old)
 	var a Answer
 	if err != nil || json.Unmarshal(reply, &a) != nil || !strings.Contains(a.Refused, "one version of carillon") {
 		t.Errorf("got %s, %v; want a refusal", reply, err)

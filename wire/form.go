@@ -134,7 +134,7 @@ func (l *Links) reachOne(ctx context.Context, p Peer) (*link, error) {
 	if k != nil && k.alive() {
 		return k, nil
 	}
-	k, err := dialLink(ctx, l.cfg.Job, l.cfg.Self, p)
+	k, err := dialLink(ctx, l.cfg, p)
 	if err != nil {
 		return nil, err
 	}
@@ -167,14 +167,16 @@ func (l *Links) install(m *Mesh) error {
 	return nil
 }
 
-// receive takes a frame from the node's own server.
-func (l *Links) receive(msg []byte) {
+// receive takes a frame from the node's own server, which has made sure that it is from
+// the node that its subject names.
+func (l *Links) receive(from job.NodeID, msg []byte) {
 	f, err := parseFrame(msg)
 	if err != nil && !errors.Is(err, errCRC) {
 		l.cfg.Log.Warn("a frame does not parse", "error", err)
 		l.dropped.Add(1)
 		return
 	}
+	f.from = from
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
@@ -190,7 +192,7 @@ func (l *Links) receive(msg []byte) {
 func (l *Links) damaged(f frame, err error) {
 	l.dropped.Add(1)
 	l.cfg.Log.Warn("a frame is damaged", "source", f.source, "error", err)
-	if m := l.mesh; m != nil && m.number == f.roster && int(f.source) < m.Size() {
+	if m := l.mesh; m != nil && m.number == f.roster && m.sent(f) {
 		m.suspect(int(f.source), err)
 	}
 }
@@ -202,7 +204,7 @@ func (l *Links) deliver(f frame) {
 		l.dropped.Add(1)
 	case l.mesh == nil || l.mesh.number.Less(f.roster):
 		l.hold(f)
-	case !l.mesh.take(f):
+	case !l.mesh.sent(f) || !l.mesh.take(f):
 		l.dropped.Add(1)
 	}
 }

@@ -10,7 +10,9 @@ import (
 	"carillon/job"
 )
 
-// # Frame format, version 1
+// # Frame format, version 2
+//
+// Version 1 had the sender in the trailer only; now the subject names it, too.
 //
 // A frame is up to 61,440 bytes of data followed by a trailer of 64 bytes, all
 // integers little-endian. The trailer stands last so that data begins where the
@@ -70,6 +72,7 @@ type trailer struct {
 // frame is a frame that has arrived whole. data is its own.
 type frame struct {
 	trailer
+	from job.NodeID // who sent it, as its subject says
 	data []byte
 }
 

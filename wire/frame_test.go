@@ -19,7 +19,7 @@ var example = trailer{
 func TestFrameHasItsFinalForm(t *testing.T) {
 	const want = "64617461" + // "data"
 		"0807060504030201" + "0100000007000000" + "b004000000000000" + "02000000" + "04000000" + "05000000" +
-		"0600" + "0300" + "6300000000000000" + "03" + "0000000000" + "0100" + "43524c4e"
+		"0600" + "0300" + "6300000000000000" + "03" + "0000000000" + "0200" + "43524c4e"
 	got := hex.EncodeToString(example.seal([]byte("data")))
 	if got[:len(got)-8] != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -71,7 +71,7 @@ func FuzzMessage(f *testing.F) {
 			if piece+1 == pieces {
 				size = 3
 			}
-			if err := p.add(frame{trailer{piece: piece, pieces: pieces}, make([]byte, size)}); err != nil {
+			if err := p.add(frame{trailer{piece: piece, pieces: pieces}, "", make([]byte, size)}); err != nil {
 				return
 			}
 		}

@@ -1,25 +1,28 @@
 package wire
 
 import (
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"carillon/job"
+	"carillon/pki"
 	"carillon/roster"
 )
 
-// HubConfig is what a Hub needs. All fields are required.
+// HubConfig is what a Hub needs. Listen and Log are required.
 type HubConfig struct {
-	Listen string // on loopback; a coordinator that restarts keeps its port
-	Log    *slog.Logger
+	Listen    string        // a coordinator that restarts keeps its port
+	Advertise string        // host under which others reach it; "": as it listens
+	Identity  *pki.Identity // nil: only on loopback, and nothing is encrypted
+	Certifies bool          // machines without a certificate may ask for one
+	Log       *slog.Logger
 }
 
 // Hub is a coordinator's end of the control plane: its own server, to which
@@ -27,6 +30,7 @@ type HubConfig struct {
 // safe for concurrent use.
 type Hub struct {
 	cfg     HubConfig
+	gate    *gate
 	srv     *server.Server
 	nc      *nats.Conn     // in-process, where Controls are
 	events  *nats.Conn     // in-process, to the server's system account
@@ -41,48 +45,66 @@ type Hub struct {
 // Serve starts a coordinator's server. Beats that come before HandleBeat are
 // answered as by a coordinator that knows of no leader.
 func Serve(cfg HubConfig) (*Hub, error) {
-	auth := &hubAuth{token: rand.Text()}
-	srv, err := startServer(cfg.Listen, cfg.Log, func(o *server.Options) {
+	g := &gate{identity: cfg.Identity, permit: cfg.permit, roles: []pki.Role{pki.Node, pki.User, pki.Coordinator}, anyone: cfg.Certifies}
+	srv, err := startServer(cfg.Listen, g, cfg.Log, func(o *server.Options) {
 		o.NoSystemAccount = false // it tells of lost connections
-		o.CustomClientAuthentication = auth
 	})
 	if err != nil {
 		return nil, err
 	}
-	auth.srv.Store(srv)
-	h := &Hub{cfg: cfg, srv: srv}
-	if err := h.connect(auth.token); err != nil {
+	h := &Hub{cfg: cfg, gate: g, srv: srv}
+	if err := h.connect(); err != nil {
 		h.Close()
 		return nil, fmt.Errorf("connect to the own server: %w", err)
 	}
-	h.subscribe(h.nc, controlPrefix+"beat", h.answer)
+	h.subscribe(h.nc, beatSubject("*"), h.answer)
 	h.subscribe(h.events, "$SYS.ACCOUNT.*.DISCONNECT", h.disconnected)
 	return h, nil
 }
 
-func (h *Hub) connect(token string) (err error) {
+func (h *Hub) connect() (err error) {
 	own := []nats.Option{nats.InProcessServer(h.srv), silent, nats.NoReconnect(), nats.FlusherTimeout(writePatience)}
-	if h.nc, err = nats.Connect("", own...); err != nil {
+	if h.nc, err = nats.Connect("", append(own, nats.Token(h.gate.secret))...); err != nil {
 		return err
 	}
-	h.events, err = nats.Connect("", append(own, nats.Token(token))...)
+	h.events, err = nats.Connect("", append(own, nats.Token(h.gate.secret+eventsSuffix))...)
 	return err
 }
 
-// hubAuth admits everybody, and whoever knows the token (this process) to the
-// system account.
-type hubAuth struct {
-	token string
-	srv   atomic.Pointer[server.Server]
+// permit is what a client may do at a coordinator.
+func (c HubConfig) permit(who pki.Name, self string) *server.Permissions {
+	visits := strings.HasPrefix(self, visitor)
+	switch who.Role {
+	case pki.Node:
+		if speaksAs(who, job.NodeID(self)) {
+			return may(self, []string{beatSubject(job.NodeID(self)), renewSubject(who.Name)}, []string{rosterSubject("*")})
+		}
+	case pki.User:
+		if visits {
+			return may(self, []string{controlPrefix + string(Users) + ".*"}, nil)
+		}
+	case pki.Coordinator:
+		if visits {
+			return may(self, []string{controlPrefix + string(Users) + ".*", controlPrefix + string(Voters) + ".*"}, nil)
+		}
+	case "":
+		if visits && c.Certifies {
+			return may(self, []string{joinSubject}, nil)
+		}
+	}
+	return nil
 }
 
-// Check implements server.Authentication.
-func (a *hubAuth) Check(c server.ClientAuthentication) bool {
-	if srv := a.srv.Load(); srv != nil && c.GetOpts().Token == a.token {
-		c.RegisterUser(&server.User{Username: "hub", Account: srv.SystemAccount()})
+// Expel ends the connections of names that were revoked.
+func (h *Hub) Expel() {
+	if h.cfg.Identity != nil {
+		h.gate.expel(h.cfg.Identity.Revoked)
 	}
-	return true
 }
+
+// Refused counts what was refused so far: connections, and messages to where their
+// sender may not speak.
+func (h *Hub) Refused() uint64 { return h.gate.Refused() }
 
 func (h *Hub) subscribe(nc *nats.Conn, subject string, fn func(*nats.Msg)) {
 	_, err := nc.Subscribe(subject, func(m *nats.Msg) {
@@ -109,7 +131,7 @@ func (h *Hub) enter() bool {
 }
 
 // Addr is the URL of the hub's server, for Controls to connect to.
-func (h *Hub) Addr() string { return h.srv.ClientURL() }
+func (h *Hub) Addr() string { return advertised(h.srv, h.cfg.Advertise) }
 
 // HandleBeat answers beats with fn, one at a time.
 func (h *Hub) HandleBeat(fn func(Beat) Answer) {
@@ -127,15 +149,41 @@ func (h *Hub) HandleGone(fn func(job.NodeID)) {
 	h.gone = fn
 }
 
-// Handle answers requests of verb with fn, one at a time. If only the leader
-// may answer, fn of another coordinator returns a *NotLeader.
+// Askers are who may put a request.
+type Askers string
+
+// The askers.
+const (
+	Users  Askers = "ask"   // and coordinators
+	Voters Askers = "voter" // coordinators only
+)
+
+// Handle answers the users' requests of verb with fn, one at a time. If only the
+// leader may answer, fn of another coordinator returns a *NotLeader.
 func (h *Hub) Handle(verb string, fn func(payload []byte) ([]byte, error)) {
+	h.HandleFrom(Users, verb, fn)
+}
+
+// HandleFrom is Handle for other askers.
+func (h *Hub) HandleFrom(askers Askers, verb string, fn func(payload []byte) ([]byte, error)) {
 	if err := checkToken("verb", verb); err != nil {
 		panic(err)
 	}
-	h.subscribe(h.nc, controlPrefix+"ask."+verb, func(m *nats.Msg) {
+	h.subscribe(h.nc, controlPrefix+string(askers)+"."+verb, func(m *nats.Msg) {
 		m.Respond(wrapReply(fn(m.Data)))
 	})
+}
+
+// HandleJoin answers machines that have only a token with fn, one at a time.
+func (h *Hub) HandleJoin(fn func(payload []byte) ([]byte, error)) {
+	h.subscribe(h.nc, joinSubject, func(m *nats.Msg) { m.Respond(wrapReply(fn(m.Data))) })
+}
+
+// HandleRenew answers machines whose certificates end soon with fn, one at a time.
+// That machine is who asks was made sure of.
+func (h *Hub) HandleRenew(fn func(machine string, payload []byte) ([]byte, error)) {
+	prefix := len(renewSubject(""))
+	h.subscribe(h.nc, renewSubject("*"), func(m *nats.Msg) { m.Respond(wrapReply(fn(m.Subject[prefix:], m.Data))) })
 }
 
 // Publish sends a job's roster to the job's nodes that are connected here. It
@@ -180,6 +228,8 @@ func (h *Hub) answer(m *nats.Msg) {
 	switch err := json.Unmarshal(m.Data, &b); {
 	case err != nil:
 		a.Refused = fmt.Sprintf("a beat does not parse: %v", err)
+	case m.Subject != beatSubject(b.ID):
+		a.Refused = fmt.Sprintf("a beat of %s came as that of %s", b.ID, strings.TrimPrefix(m.Subject, beatSubject("")))
 	case b.Version != Version:
 		a.Refused = fmt.Sprintf("%s speaks version %d, this coordinator %d; run one version of carillon everywhere", b.ID, b.Version, Version)
 	case fn != nil:
@@ -204,7 +254,7 @@ func (h *Hub) disconnected(m *nats.Msg) {
 	h.mu.Lock()
 	fn := h.gone
 	h.mu.Unlock()
-	if fn != nil && event.Client.Name != "" {
+	if fn != nil && event.Client.Name != "" && !strings.HasPrefix(event.Client.Name, visitor) {
 		fn(job.NodeID(event.Client.Name))
 	}
 }

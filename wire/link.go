@@ -38,22 +38,22 @@ type link struct {
 	broken func(error)
 }
 
-// dialLink connects to peer as self and makes sure that it is the peer who
+// dialLink connects to peer as cfg's node and makes sure that it is the peer who
 // answers there, in our version. Once that is done, broken is called when the
 // connection ends by itself, once, and must not block.
-func dialLink(ctx context.Context, jobID job.ID, self job.NodeID, peer Peer) (*link, error) {
+func dialLink(ctx context.Context, cfg Config, peer Peer) (*link, error) {
 	l := &link{peer: peer}
 	l.raw = &killer{patience: patience(ctx), ended: l.end}
 	stop := context.AfterFunc(ctx, l.raw.kill)
 	defer stop()
-	nc, err := nats.Connect(peer.Addr, nats.Name(string(self)), silent, nats.NoEcho(), nats.NoReconnect(),
-		nats.ReconnectBufSize(-1), nats.Timeout(l.raw.patience), nats.FlusherTimeout(writePatience), nats.SetCustomDialer(l.raw))
+	nc, err := nats.Connect(peer.Addr, append(cfg.client(), nats.Name(string(cfg.Self)), nats.CustomInboxPrefix(inboxOf(string(cfg.Self))), silent,
+		nats.NoEcho(), nats.NoReconnect(), nats.ReconnectBufSize(-1), nats.Timeout(l.raw.patience), nats.FlusherTimeout(writePatience), nats.SetCustomDialer(l.raw))...)
 	if err != nil {
 		l.raw.kill()
 		return nil, because(ctx, fmt.Errorf("connect to %s at %s: %w", peer.ID, peer.Addr, err))
 	}
 	l.nc = nc
-	if err := l.shakeHands(ctx, jobID); err != nil {
+	if err := l.shakeHands(ctx, cfg.Job); err != nil {
 		l.close()
 		return nil, because(ctx, fmt.Errorf("greet %s at %s: %w", peer.ID, peer.Addr, err))
 	}

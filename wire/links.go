@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -12,18 +14,21 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"carillon/job"
+	"carillon/pki"
 )
 
 // ErrClosed is returned by calls on what has been closed: Links, a Mesh, a
 // Control. A Mesh is also closed when its Links form the next one.
 var ErrClosed = errors.New("closed")
 
-// Config is what Links need. All fields are required.
+// Config is what Links need. All fields are required unless they say otherwise.
 type Config struct {
-	Job    job.ID
-	Self   job.NodeID
-	Listen string // of the node's own server, on loopback: "127.0.0.1:0" for any free port
-	Log    *slog.Logger
+	Job       job.ID
+	Self      job.NodeID
+	Listen    string        // of the node's own server: "127.0.0.1:0" for any free port of loopback
+	Advertise string        // host under which others reach it; "": as it listens
+	Identity  *pki.Identity // nil: only on loopback, and nothing is encrypted
+	Log       *slog.Logger
 }
 
 // Links is a node's end of the data plane: its own server, and its connections
@@ -31,6 +36,7 @@ type Config struct {
 type Links struct {
 	cfg  Config
 	hash uint64 // of the job's id, as frames carry it
+	gate *gate
 	srv  *server.Server
 	nc   *nats.Conn // to srv, in-process
 
@@ -55,23 +61,54 @@ func Open(cfg Config) (*Links, error) {
 	if err := errors.Join(checkToken("job id", string(cfg.Job)), checkToken("node id", string(cfg.Self))); err != nil {
 		return nil, err
 	}
-	srv, err := startServer(cfg.Listen, cfg.Log, nil)
+	g := &gate{identity: cfg.Identity, roles: []pki.Role{pki.Node}, permit: cfg.permit}
+	srv, err := startServer(cfg.Listen, g, cfg.Log, nil)
 	if err != nil {
 		return nil, err
 	}
-	nc, err := nats.Connect("", nats.InProcessServer(srv), silent, nats.Name(string(cfg.Self)), nats.NoReconnect(), nats.FlusherTimeout(writePatience))
+	nc, err := nats.Connect("", nats.InProcessServer(srv), nats.Token(g.secret), silent, nats.Name(string(cfg.Self)), nats.NoReconnect(), nats.FlusherTimeout(writePatience))
 	if err != nil {
 		stopServer(srv)
 		return nil, fmt.Errorf("connect to the own server: %w", err)
 	}
 	l := &Links{
-		cfg: cfg, hash: job.NameWord(string(cfg.Job)), srv: srv, nc: nc,
+		cfg: cfg, hash: job.NameWord(string(cfg.Job)), gate: g, srv: srv, nc: nc,
 		verbs: map[string]bool{}, questions: map[Peer]*link{}, links: map[Peer]*link{}, retired: map[*link]bool{},
 	}
 	l.subscribe(greetSubject(cfg.Job, cfg.Self), func(m *nats.Msg) { m.Respond(binary.LittleEndian.AppendUint16(nil, Version)) })
-	l.subscribe(frameSubject(cfg.Job, cfg.Self), func(m *nats.Msg) { l.receive(m.Data) })
+	prefix := len(frameSubject(cfg.Job, cfg.Self, ""))
+	l.subscribe(frameSubject(cfg.Job, cfg.Self, "*"), func(m *nats.Msg) { l.receive(job.NodeID(m.Subject[prefix:]), m.Data) })
 	return l, nil
 }
+
+// permit is what a node may do at this one: greet it, and send it frames and questions
+// as itself.
+func (c Config) permit(who pki.Name, self string) *server.Permissions {
+	id := job.NodeID(self)
+	if !speaksAs(who, id) {
+		return nil
+	}
+	return may(self, []string{greetSubject("*", "*"), frameSubject(c.Job, c.Self, id), askSubject(c.Job, c.Self, "*", id)}, nil)
+}
+
+// client is how this node connects to others.
+func (c Config) client() []nats.Option {
+	if c.Identity == nil {
+		return nil
+	}
+	return secure(c.Identity.Client(pki.Node))
+}
+
+// Expel ends the connections of machines that were revoked.
+func (l *Links) Expel() {
+	if l.cfg.Identity != nil {
+		l.gate.expel(l.cfg.Identity.Revoked)
+	}
+}
+
+// Refused counts what was refused so far: connections, and messages to where their
+// sender may not speak.
+func (l *Links) Refused() uint64 { return l.gate.Refused() }
 
 // subscribe calls fn for each message on subject, in one goroutine, until the
 // Links are closed. On return the server knows of it.
@@ -105,7 +142,19 @@ func (l *Links) enter() bool {
 }
 
 // Addr is the URL of the node's own server, for others to connect to.
-func (l *Links) Addr() string { return l.srv.ClientURL() }
+func (l *Links) Addr() string { return advertised(l.srv, l.cfg.Advertise) }
+
+// advertised is a server's URL under the name that others have for its machine.
+func advertised(srv *server.Server, host string) string {
+	addr, ok := srv.Addr().(*net.TCPAddr)
+	if !ok {
+		return "" // it is being stopped
+	}
+	if host == "" {
+		host = addr.IP.String()
+	}
+	return "nats://" + net.JoinHostPort(host, strconv.Itoa(addr.Port))
+}
 
 // Dropped counts the frames that were dropped unread so far: of another job, of
 // an older roster, step or attempt, or for a mesh that had ended.

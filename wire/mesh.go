@@ -58,7 +58,7 @@ func newMesh(l *Links, number job.RosterNumber, rank int, peers []Peer, links []
 		cursor: make([]int, len(peers)), wake: make(chan struct{}, 1),
 	}
 	for r, p := range peers {
-		m.peers[r] = peerLink{id: p.ID, subject: frameSubject(l.cfg.Job, p.ID), link: links[r]}
+		m.peers[r] = peerLink{id: p.ID, subject: frameSubject(l.cfg.Job, p.ID, l.cfg.Self), link: links[r]}
 		m.out[r].window = minWindow
 	}
 	return m
@@ -334,6 +334,11 @@ func (m *Mesh) lost(r int, err error) {
 	if tell {
 		m.broken(m.peers[r].id, err)
 	}
+}
+
+// sent says whether a frame is from the member whose rank it names.
+func (m *Mesh) sent(f frame) bool {
+	return int(f.source) < len(m.peers) && m.peers[f.source].id == f.from
 }
 
 // suspect ends the mesh because of what rank r did.

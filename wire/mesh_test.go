@@ -167,7 +167,7 @@ func TestFramesOfAnotherTimeAreDroppedUnread(t *testing.T) {
 			tr := good
 			tt.change(&tr)
 			before := links[1].Dropped()
-			links[1].receive(tr.seal([]byte("x")))
+			links[1].receive("n0", tr.seal([]byte("x")))
 			if got := links[1].Dropped() == before; got != tt.kept {
 				t.Errorf("kept: %t, want %t", got, tt.kept)
 			}
@@ -202,7 +202,7 @@ func TestWrongFramesEndTheMeshAndNameTheirRank(t *testing.T) {
 				result <- err
 			}()
 			eventually(t, func() bool { m.mu.Lock(); defer m.mu.Unlock(); return m.want != nil })
-			links[1].receive(tt.make())
+			links[1].receive("n0", tt.make())
 			err := <-result
 			if !slices.Equal(Suspects(err), []job.NodeID{"n0"}) || !bytes.Contains([]byte(err.Error()), []byte(tt.want)) {
 				t.Errorf("err = %v; want one that names n0 and %q", err, tt.want)

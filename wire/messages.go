@@ -9,7 +9,7 @@ import (
 
 // Version is the version of the control plane's messages, and of the frames of
 // the data plane. Processes of two versions refuse each other.
-const Version = 1
+const Version = 2
 
 // StepRecord is what every node reports of a finished step; its numbers are
 // equal on all nodes, except for the times and the bytes.
@@ -53,7 +53,7 @@ type Part struct {
 type Beat struct {
 	Version   int              `json:"version"`  // Version
 	Protocol  int              `json:"protocol"` // train.Protocol
-	Job       job.ID           `json:"job"`
+	Job       job.ID           `json:"job"`      // "": a machine that is at no job, or whose nodes are
 	ID        job.NodeID       `json:"id"`
 	Name      string           `json:"name"`
 	Addr      string           `json:"addr"` // of the node's own server
@@ -76,6 +76,7 @@ type Beat struct {
 	Eval      *Evaluation      `json:"eval,omitempty"`     // the last that ended here
 	Parts     []Part           `json:"parts,omitempty"`
 	LeftOut   uint64           `json:"left_out,omitempty"` // last step whose checkpoint this node had no time to keep
+	Devices   []string         `json:"devices,omitempty"`  // of a machine
 	State     string           `json:"state,omitempty"`    // one word for people: installing, compiling, ready, …
 	Error     string           `json:"error,omitempty"`    // what ended this node, if something did
 }
@@ -99,6 +100,8 @@ type Answer struct {
 	HoldAfter  uint64         `json:"hold_after,omitempty"`  // rank 0, in drills: start no step after this one while Hold
 	Hold       bool           `json:"hold,omitempty"`        // the joiner of HoldAfter is not warm yet
 	Refused    string         `json:"refused,omitempty"`     // why this node can never take part
+	Drain      bool           `json:"drain,omitempty"`       // to a machine: leave
+	Revoked    []string       `json:"revoked,omitempty"`     // names that are refused, as role/name
 }
 
 // JobInfo is what a node must know of its job. Fields are filled in as they
@@ -112,6 +115,7 @@ type JobInfo struct {
 	Params      json.RawMessage `json:"params,omitempty"` // []checkpoint.Param: the trainables in flat order
 	Steps       uint64          `json:"steps,omitempty"`  // optimizer updates of the whole job
 	Store       string          `json:"store,omitempty"`  // where the objects are
+	Model       string          `json:"model,omitempty"`  // hash of the base model in the store; "": the spec's folder is there
 	Incarnation uint32          `json:"incarnation,omitempty"`
 	Generation  uint64          `json:"generation,omitempty"`
 	Drills      []job.Drill     `json:"drills,omitempty"`

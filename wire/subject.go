@@ -9,14 +9,17 @@ import (
 )
 
 // The subjects. Those of a node begin with the job and the node, so that a
-// process which got a dead node's port is not taken for it. In a question the
-// asker's id comes last, where a server can check it once there is TLS.
+// process which got a dead node's port is not taken for it. Who speaks comes last:
+// where there are certificates the server lets each speak as itself only.
 //
 //	carillon.<job>.<node>.greet             version handshake
-//	carillon.<job>.<node>.frame             frames of all peers
+//	carillon.<job>.<node>.frame.<from>      frames of a peer
 //	carillon.<job>.<node>.ask.<verb>.<from> questions
-//	carillon.control.beat                   beats, to a coordinator
-//	carillon.control.ask.<verb>             requests, to a coordinator
+//	carillon.control.beat.<node>            beats, to a coordinator
+//	carillon.control.ask.<verb>             requests of users, to a coordinator
+//	carillon.control.voter.<verb>           requests of other coordinators
+//	carillon.control.renew.<machine>        a node's certificate ends soon
+//	carillon.control.join                   a machine that has only a token
 //	carillon.control.roster.<job>           rosters, from a coordinator
 const controlPrefix = "carillon.control."
 
@@ -26,11 +29,19 @@ func nodeSubject(j job.ID, n job.NodeID, rest string) string {
 
 func greetSubject(j job.ID, n job.NodeID) string { return nodeSubject(j, n, "greet") }
 
-func frameSubject(j job.ID, n job.NodeID) string { return nodeSubject(j, n, "frame") }
+func frameSubject(j job.ID, n, from job.NodeID) string {
+	return nodeSubject(j, n, "frame."+string(from))
+}
 
 func askSubject(j job.ID, n job.NodeID, verb string, from job.NodeID) string {
 	return nodeSubject(j, n, "ask."+verb+"."+string(from))
 }
+
+func beatSubject(n job.NodeID) string { return controlPrefix + "beat." + string(n) }
+
+func renewSubject(machine string) string { return controlPrefix + "renew." + machine }
+
+const joinSubject = controlPrefix + "join"
 
 func rosterSubject(j job.ID) string { return controlPrefix + "roster." + string(j) }
 

@@ -1,0 +1,146 @@
+package wire
+
+import (
+	"crypto/rand"
+	"crypto/tls"
+	"strings"
+	"sync/atomic"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"carillon/job"
+	"carillon/pki"
+)
+
+// gate decides who may connect to a process's own server, and what each may say and
+// hear there. Without an identity (on loopback) that is everybody and everything.
+type gate struct {
+	identity *pki.Identity
+	permit   func(who pki.Name, self string) *server.Permissions // nil: may not connect
+	roles    []pki.Role                                          // of clients
+	anyone   bool                                                // clients without a certificate may connect, too
+
+	secret string // which this process's own connections show
+	srv    atomic.Pointer[server.Server]
+	log    *serverLog
+
+	refused atomic.Uint64
+}
+
+var _ server.Authentication = (*gate)(nil)
+
+// handshakePatience is how long a client may take to say who it is, in seconds.
+const handshakePatience = 2
+
+// maxConnections bounds the clients of a process, of which each is some goroutines
+// and buffers.
+const maxConnections = 4096
+
+// guard makes a server's options those of a guarded one.
+func (g *gate) guard(o *server.Options) {
+	g.secret = rand.Text()
+	o.CustomClientAuthentication = g
+	o.MaxConn = maxConnections
+	o.AuthTimeout = handshakePatience
+	if g.identity == nil {
+		return
+	}
+	o.TLS, o.TLSVerify, o.TLSHandshakeFirst, o.TLSTimeout = true, true, true, handshakePatience
+	o.TLSConfig = g.identity.Server(g.anyone, g.roles...)
+}
+
+// Check implements server.Authentication.
+func (g *gate) Check(c server.ClientAuthentication) bool {
+	opts := c.GetOpts()
+	switch opts.Token {
+	case g.secret:
+		return true
+	case g.secret + eventsSuffix:
+		if srv := g.srv.Load(); srv != nil {
+			c.RegisterUser(&server.User{Username: "events", Account: srv.SystemAccount()})
+		}
+		return true
+	}
+	if g.identity == nil {
+		return true
+	}
+	who, ok := clientName(c.GetTLSConnectionState())
+	if ok || g.anyone {
+		if p := g.permit(who, opts.Name); p != nil && checkToken("name", opts.Name) == nil {
+			c.RegisterUser(&server.User{Username: who.String(), Permissions: p})
+			return true
+		}
+	}
+	g.refused.Add(1)
+	return false
+}
+
+// clientName is whose certificate a connection showed; ok is false if it showed none.
+func clientName(s *tls.ConnectionState) (who pki.Name, ok bool) {
+	if s == nil || len(s.PeerCertificates) == 0 {
+		return pki.Name{}, false
+	}
+	who, err := pki.NameOf(s.PeerCertificates[0])
+	return who, err == nil
+}
+
+// Refused counts what was refused so far: connections, and messages to where their
+// sender may not speak.
+func (g *gate) Refused() uint64 {
+	n := g.refused.Load() + g.log.violations.Load()
+	if g.identity != nil {
+		n += g.identity.Refused()
+	}
+	return n
+}
+
+// expel ends the connections of names that were revoked.
+func (g *gate) expel(revoked func(pki.Name) bool) {
+	all, err := g.srv.Load().Connz(&server.ConnzOptions{Username: true, Limit: maxConnections})
+	if err != nil {
+		return // the server is being stopped
+	}
+	for _, c := range all.Conns {
+		if n, err := pki.ParseName(c.AuthorizedUser); err == nil && revoked(n) {
+			_ = g.srv.Load().DisconnectClientByID(c.Cid) // it may have gone
+		}
+	}
+}
+
+// eventsSuffix ends the secret of a connection that hears the server's own events.
+const eventsSuffix = "-events"
+
+// may are the permissions of a client: subjects to speak on, beside its own inbox to
+// hear on others.
+func may(self string, speak, hear []string) *server.Permissions {
+	return &server.Permissions{
+		Publish:   &server.SubjectPermission{Allow: speak},
+		Subscribe: &server.SubjectPermission{Allow: append(hear, inboxOf(self)+".>")},
+	}
+}
+
+// inboxOf is where the answers to a client's questions come.
+func inboxOf(self string) string { return "_INBOX." + self }
+
+// speaksAs says whether the holder of a certificate may be the node id: the machine
+// itself, or one of its devices.
+func speaksAs(who pki.Name, id job.NodeID) bool {
+	name := id.Name()
+	return who.Role == pki.Node && (name == who.Name || strings.HasPrefix(name, who.Name+DeviceMark)) && checkToken("node id", string(id)) == nil
+}
+
+// DeviceMark stands between a machine's name and what tells its devices apart, in the
+// names of nodes.
+const DeviceMark = ":"
+
+// visitor begins the names of clients that are no nodes; no node's can.
+const visitor = "~"
+
+// secure are a client's options for TLS; none on loopback without.
+func secure(cfg *tls.Config) []nats.Option {
+	if cfg == nil {
+		return nil
+	}
+	return []nats.Option{nats.Secure(cfg), nats.TLSHandshakeFirst()}
+}
