@@ -1,0 +1,269 @@
+package cluster
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"carillon/coordinator"
+	"carillon/launch"
+	"carillon/objstore/storetest/s3test"
+	"carillon/testtool"
+)
+
+var (
+	full  = flag.Bool("cluster", false, "test a whole cluster (some minutes)")
+	steps = flag.Int("steps", 0, "with -cluster: so many steps instead of the recipe's")
+)
+
+// root is where the module is: recipes name files from there.
+const root = "../.."
+
+// cluster is one that was started as docs/cluster.md says.
+type cluster struct {
+	t        *testing.T
+	dir, bin string
+	hosts    map[string]host
+	env      []string // of every process: credentials of the store
+	store    string
+	token    string // file
+	running  map[string]*process
+}
+
+const three = "c1,c2,c3"
+
+// carillon runs the program here, to its end, and returns what it prints.
+func (c *cluster) carillon(args ...string) string {
+	c.t.Helper()
+	cmd := exec.Command(c.bin, args...)
+	cmd.Dir, cmd.Env = root, append(os.Environ(), c.env...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		c.t.Fatalf("carillon %s: %v\n%s", strings.Join(args, " "), err, lastLines(stderr.String(), 20))
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// at are the addresses of hosts, with commas between.
+func (c *cluster) at(names string) string {
+	var all []string
+	for name := range strings.SplitSeq(names, ",") {
+		all = append(all, c.hosts[name].ip)
+	}
+	return strings.Join(all, ",")
+}
+
+func (c *cluster) path(parts ...string) string {
+	return filepath.Join(append([]string{c.dir}, parts...)...)
+}
+
+// start makes certificates and starts the S3 server and three coordinators.
+func start(t *testing.T) *cluster {
+	c := &cluster{t: t, dir: t.TempDir(), running: map[string]*process{}}
+	c.bin = c.path("carillon")
+	build := exec.Command("go", "build", "-o", c.bin, "./cmd/carillon")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	c.hosts = makeHosts(t, "c1", "c2", "c3", "n1", "n2", "n3", "n4", "n5", "s3")
+	c.startStore()
+	c.carillon("ca", "init", c.path("ca"))
+	c.carillon("ca", "issue", "alice", "--ca", c.path("ca"), "--role", "user", "--out", c.path("alice"))
+	for name := range strings.SplitSeq(three, ",") {
+		c.carillon("ca", "issue", name, "--ca", c.path("ca"), "--role", "coordinator", "--out", c.path("tls", name))
+		c.startCoordinator(name)
+	}
+	c.token = c.path("token")
+	token := c.carillon("ca", "token", "--ca", c.path("ca"), "--coordinators", c.at(three), "--ttl", "1h", "--uses", "5")
+	if err := os.WriteFile(c.token, []byte(token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.env = append(c.env, "CARILLON_COORDINATORS="+c.at(three), "CARILLON_TLS="+c.path("alice"))
+	return c
+}
+
+func (c *cluster) startStore() {
+	program := testtool.Build(c.t, "github.com/versity/versitygw", "cmd/versitygw")
+	if err := os.MkdirAll(c.path("bucket", "team"), 0o755); err != nil {
+		c.t.Fatal(err)
+	}
+	h := c.hosts["s3"]
+	h.run(c.t, "s3", nil, nil, program, "--access", s3test.AccessKey, "--secret", s3test.SecretKey, "--port", h.ip+":7070", "--quiet", "posix", c.path("bucket"))
+	c.env = (&s3test.Server{}).Env()
+	c.store = "s3://team/jobs?endpoint=http://" + h.ip + ":7070"
+	c.await("the store", func() bool {
+		cmd := exec.Command(c.bin, "store", "check", c.store)
+		cmd.Env = append(os.Environ(), c.env...)
+		return cmd.Run() == nil
+	})
+}
+
+// listen says where to listen, in the fallback where all hosts are one.
+func (h host) listen(port int) []string {
+	if h.ns != "" {
+		return nil
+	}
+	return []string{"--listen", fmt.Sprintf("%s:%d", h.ip, port)}
+}
+
+func (c *cluster) startCoordinator(name string) {
+	h := c.hosts[name]
+	args := []string{c.bin, "coordinator", "--name", name, "--join", c.at(three), "--bootstrap-expect", "3", "--advertise", h.ip,
+		"--tls", c.path("tls", name), "--store", c.store, "--dir", c.path("state", name)}
+	c.running[name] = h.run(c.t, name, c.env, nil, append(args, h.listen(7400)...)...)
+}
+
+func (c *cluster) startNode(name string, env ...string) {
+	h := c.hosts[name]
+	args := []string{c.bin, "node", "--name", name, "--token-file", c.token, "--dir", c.path("state", name), "--devices", "cpu", "--backend", "auto", "--advertise", h.ip}
+	if len(env) > 0 {
+		args = append(args, "--spot", "aws")
+	}
+	clean := slicesWithout(c.env, "CARILLON_TLS=") // nodes have certificates of their own
+	c.running[name] = h.run(c.t, name, append(clean, env...), nil, append(args, h.listen(7402)...)...)
+}
+
+func slicesWithout(env []string, prefix string) (out []string) {
+	for _, e := range env {
+		if !strings.HasPrefix(e, prefix) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func (c *cluster) await(what string, ok func() bool) {
+	c.t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(5 * time.Minute)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-limit:
+			c.t.Fatalf("%s: still not after five minutes", what)
+		}
+	}
+}
+
+// status is that of the job that is worked on.
+func (c *cluster) status() (s coordinator.Status) {
+	cmd := exec.Command(c.bin, "status", "--json")
+	cmd.Env = append(os.Environ(), c.env...)
+	if out, err := cmd.Output(); err == nil {
+		_ = json.Unmarshal(out, &s)
+	}
+	return s
+}
+
+// reached waits for a step.
+func (c *cluster) reached(step uint64) coordinator.Status {
+	var s coordinator.Status
+	c.await(fmt.Sprintf("step %d", step), func() bool { s = c.status(); return s.Step >= step })
+	return s
+}
+
+// The promise, on nine machines: the leader is killed, a machine is taken away with a
+// notice, another without, and a fifth joins. What comes out is what one process makes.
+func TestAClusterMakesTheSameBits(t *testing.T) {
+	if !*full {
+		t.Skip("with -cluster only (make cluster-test)")
+	}
+	c := start(t)
+	mock := testtool.Build(t, "github.com/aws/amazon-ec2-metadata-mock", "cmd/ec2-metadata-mock")
+	recipe := []string{"recipes/demo.yaml", "--json"}
+	last := 160
+	if *steps > 0 {
+		last = *steps
+		recipe = append(recipe, "--set", fmt.Sprintf("max_steps=%d", last))
+	}
+	part := func(percent int) uint64 { return uint64(last * percent / 100) }
+	for _, name := range []string{"n1", "n3", "n4"} {
+		c.startNode(name)
+	}
+	c.startNode("n2", "AWS_EC2_METADATA_DISABLED=false", "AWS_EC2_METADATA_SERVICE_ENDPOINT=http://"+c.hosts["n2"].ip+":1338")
+	var out bytes.Buffer
+	submitted := c.here("submit", &out, append([]string{c.bin, "submit", "--wait", "--out", c.path("out")}, recipe...)...)
+
+	s := c.reached(part(10))
+	t.Logf("step %d on %d nodes; killing the leader %s", s.Step, len(s.Roster.Members), s.Leader.ID)
+	c.running[s.Leader.ID].kill()
+	s = c.reached(s.Step + part(10))
+	t.Logf("step %d; the new leader is %s; a notice for n2", s.Step, s.Leader.ID)
+	h := c.hosts["n2"]
+	h.run(t, "notice", nil, nil, mock, "spot", "--action", "terminate", "--hostname", h.ip, "--port", "1338", "--imdsv2")
+	if !c.running["n2"].ended(40 * time.Second) {
+		t.Error("n2 has not left within 40 s of the notice")
+	}
+	c.startNode("n5")
+	s = c.reached(c.status().Step + part(10))
+	t.Logf("step %d; n2 has left, killing n3", s.Step)
+	c.running["n3"].kill()
+	c.await("the end", func() bool { return submitted.ended(0) })
+
+	var res launch.Result
+	if err := json.Unmarshal(out.Bytes(), &res); err != nil {
+		t.Fatalf("submit printed %q: %v", out.String(), err)
+	}
+	reasons := strings.Join(res.Rosters, "\n")
+	t.Logf("%d steps in %.1f s, rosters:\n%s", res.Steps, res.Seconds, reasons)
+	for _, want := range []string{"n2 leaves", "n3 is lost", "n5 joins"} {
+		if !strings.Contains(reasons, want) {
+			t.Errorf("no roster says %q", want)
+		}
+	}
+	c.compare(res, recipe)
+	c.secretsStay()
+}
+
+// here runs a command on this machine, which is in the network too.
+func (c *cluster) here(name string, out *bytes.Buffer, command ...string) *process {
+	return host{name: name}.run(c.t, name, c.env, out, command...)
+}
+
+// compare trains the same on one node, undisturbed.
+func (c *cluster) compare(res launch.Result, recipe []string) {
+	c.t.Helper()
+	var alone launch.Result
+	text := c.carillon(append([]string{"train", "--nodes", "1", "--out", c.path("alone"), "--spot", "off"}, recipe...)...)
+	if err := json.Unmarshal([]byte(text), &alone); err != nil {
+		c.t.Fatal(err)
+	}
+	if res.AdapterSHA256 == "" || res.AdapterSHA256 != alone.AdapterSHA256 || res.Digest != alone.Digest {
+		c.t.Errorf("the cluster's adapter is %s, that of one node %s", res.AdapterSHA256, alone.AdapterSHA256)
+	}
+	c.t.Logf("sha256 %s, both", alone.AdapterSHA256)
+}
+
+// secretsStay makes sure that neither a key nor the token is in a log.
+func (c *cluster) secretsStay() {
+	token, err := os.ReadFile(c.token)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	files, _ := filepath.Glob(filepath.Join(logs(c.t), "*.log"))
+	if len(files) < 8 {
+		c.t.Errorf("only %d logs", len(files))
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for _, secret := range []string{string(token), string(token[len(token)-20:]), "PRIVATE KEY", s3test.SecretKey} {
+			if bytes.Contains(text, []byte(secret)) {
+				c.t.Errorf("%s holds a secret", f)
+			}
+		}
+	}
+}
