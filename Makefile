@@ -3,6 +3,7 @@
 # make bench     the measurements of docs/bench.md (alone on the machine; CARILLON_PYTHON: a Python with torch, peft and adapters)
 # make bench-checkpoint  what a checkpoint holds steps up, and how fast it is saved to and restored from a bucket
 # make chaos     two leaders race for HEAD a thousand times on each store
+# make cluster-test  three coordinators, five nodes and an S3 server on nine addresses; launch over ssh and in a Slurm allocation (eight minutes)
 # make demo      the demo
 # make fuzz      every fuzz target for FUZZTIME (20000x: so many inputs)
 
@@ -44,4 +45,7 @@ bench-checkpoint:
 chaos:
 	go test -count=1 -v -run=TwoLeaders ./checkpoint -rounds 1000
 
-.PHONY: check format vet staticcheck demo bits fuzz bench bench-checkpoint chaos
+cluster-test:
+	go test -count=1 -v -timeout=40m ./systest/cluster -cluster
+
+.PHONY: check format vet staticcheck demo bits fuzz bench bench-checkpoint chaos cluster-test

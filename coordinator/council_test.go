@@ -36,7 +36,6 @@ type member struct {
 	council *council
 	name    string
 	hub     string // host:port
-	c       *Coordinator
 	kill    context.CancelFunc
 	done    chan struct{}
 	err     error // of Run; read after done

@@ -78,3 +78,13 @@ func output(dir, name string, args ...string) (string, error) {
 	}
 	return strings.TrimSpace(string(out)), err
 }
+
+// Lacks ends a test that cannot have what it tests with: skipped, or failed where that is
+// required.
+func Lacks(t testing.TB, what, why string) {
+	t.Helper()
+	if os.Getenv(Required) != "" {
+		t.Fatalf("%s: %s", what, why)
+	}
+	t.Skipf("there is no %s to test with: %s", what, why)
+}

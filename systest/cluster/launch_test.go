@@ -118,21 +118,29 @@ func TestLaunchNamesTheHostThatIsNotThere(t *testing.T) {
 	}
 }
 
-// In an allocation srun starts everything; the time limit ends the job with a checkpoint,
-// and the next start goes on. The hash is the undisturbed one's.
+// scontrol stands in for Slurm's: it notes what it is asked.
+const scontrol = `#!/bin/sh
+echo "$@" >> "$0.asked"
+`
+
+// In an allocation the batch script trains with srun; the time limit ends the job with a
+// checkpoint and puts it into the queue again, and the next start goes on. The hash is
+// the undisturbed one's.
 func TestLaunchInsideSlurm(t *testing.T) {
 	c, recipe := bench(t)
 	c.write("srun", srun)
-	slurm := []string{"SLURM_JOB_ID=7", "SLURM_JOB_NODELIST=127.0.0.[2-4]", "HOME=" + c.path("home"), "XDG_CACHE_HOME=" + cacheDir(t)}
-	launched := func(restarts int, out *bytes.Buffer) *process {
+	c.write("scontrol", scontrol)
+	slurm := []string{"SLURM_JOB_ID=7", "SLURM_JOB_NODELIST=127.0.0.[2-4]", "HOME=" + c.path("home"), "XDG_CACHE_HOME=" + cacheDir(t), "PATH=" + c.dir + ":" + os.Getenv("PATH")}
+	script := func(restarts int, out *bytes.Buffer) *process {
 		env := append([]string{fmt.Sprintf("SLURM_RESTART_COUNT=%d", restarts)}, slurm...)
-		command := append([]string{c.bin, "launch", "--srun", c.path("srun"), "--devices", "cpu", "--store", c.path("store"), "--out", c.path("out"), "--set", "save_steps=20"}, recipe...)
+		command := append([]string{"bash", "deploy/slurm/carillon.sbatch"}, recipe...)
+		command = append(command, "--devices", "cpu", "--store", c.path("store"), "--out", c.path("out"), "--set", "save_steps=20")
 		return host{}.run(t, fmt.Sprintf("launch%d", restarts), env, out, command...)
 	}
 	var first, second bytes.Buffer
-	p := launched(0, &first)
+	p := script(0, &first)
 	c.await("a step", func() bool { return strings.Contains(p.text(), "step 1/") })
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil { // as --signal=TERM@120 has it
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil { // to the script, as --signal=B:TERM@120 has it
 		t.Fatal(err)
 	}
 	<-p.done
@@ -140,8 +148,11 @@ func TestLaunchInsideSlurm(t *testing.T) {
 	if err := json.Unmarshal(first.Bytes(), &res); err != nil || !res.Stopped || res.Steps == 0 {
 		t.Fatalf("at the time limit: %+v, %v: %s", res, err, first.String())
 	}
+	if asked, err := os.ReadFile(c.path("scontrol.asked")); err != nil || string(asked) != "requeue 7\n" {
+		t.Errorf("scontrol was asked %q, %v; want requeue 7", asked, err)
+	}
 	t.Logf("the time limit came after step %d", res.Steps)
-	q := launched(1, &second)
+	q := script(1, &second)
 	<-q.done
 	if err := json.Unmarshal(second.Bytes(), &res); err != nil || res.Stopped {
 		t.Fatalf("the second start: %+v, %v: %s", res, err, second.String())

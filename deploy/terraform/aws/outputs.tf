@@ -1,0 +1,19 @@
+output "store" {
+  description = "Where jobs are kept."
+  value       = local.store
+}
+
+output "coordinators" {
+  description = "The coordinators' addresses."
+  value       = join(",", local.coordinators)
+}
+
+output "next" {
+  description = "What to type next, from a machine that reaches the coordinators."
+  value       = <<-EOT
+    export CARILLON_COORDINATORS=${join(",", local.coordinators)} CARILLON_TLS=alice
+    carillon store check '${local.store}'
+    carillon nodes
+    carillon submit recipe.yaml --wait
+  EOT
+}
