@@ -68,6 +68,8 @@ type Agent struct {
 	control  *wire.Control
 	out      *lines
 
+	heard, complained time.Time // used by run alone
+
 	leaving chan struct{} // closed when it is to leave
 	once    sync.Once
 
@@ -108,6 +110,7 @@ func Run(ctx context.Context, cfg Config, leave <-chan string) error {
 	}
 	defer a.control.Close()
 	go a.renew(ctx)
+	a.heard = time.Now()
 	a.log.Info("waiting for a job", "machine", cfg.Name, "devices", a.deviceNames(), "coordinators", strings.Join(a.coordinators(), ","))
 	return a.run(ctx)
 }
@@ -267,8 +270,10 @@ func (a *Agent) beat(ctx context.Context, leaving bool) (wire.Answer, bool) {
 	a.mu.Unlock()
 	answer, err := a.control.Beat(ctx, b)
 	if err != nil {
+		a.complain(err)
 		return wire.Answer{}, false
 	}
+	a.heard, a.complained = time.Now(), time.Time{}
 	if a.identity != nil {
 		a.identity.RevokeAll(answer.Revoked)
 	}
@@ -279,6 +284,17 @@ func (a *Agent) beat(ctx context.Context, leaving bool) (wire.Answer, bool) {
 		a.log.Error("refused", "why", answer.Refused)
 	}
 	return answer, true
+}
+
+// complainAfter is how long nobody may answer before it is said, and again after it was.
+const complainAfter = 10 * time.Second
+
+// complain tells why nobody answers.
+func (a *Agent) complain(err error) {
+	if now := time.Now(); now.Sub(a.heard) > complainAfter && now.Sub(a.complained) > 6*complainAfter {
+		a.complained = now
+		a.log.Warn("no coordinator answers; trying again", "error", err)
+	}
 }
 
 // sendAway tells every child to leave.

@@ -37,7 +37,7 @@ func (a *Agent) identify(ctx context.Context) (*pki.Identity, error) {
 	dir := a.certDir()
 	id, err := pki.Load(pki.FilesIn(dir))
 	switch {
-	case err == nil && time.Until(id.Expires()) > 0 && id.Name().Name == a.cfg.Name:
+	case err == nil && time.Until(id.Expires()) > 0 && id.Name().Name == a.cfg.Name && a.ofThisCluster():
 		return id, nil
 	case a.cfg.Token != "":
 		return a.join(ctx, dir)
@@ -47,6 +47,16 @@ func (a *Agent) identify(ctx context.Context) (*pki.Identity, error) {
 		return nil, err
 	}
 	return nil, fmt.Errorf("%s: the certificate is of %s and ends %s; a token (carillon ca token) gets another", dir, id.Name(), id.Expires().Format(time.RFC3339))
+}
+
+// ofThisCluster says whether the certificate that is there is of the token's cluster, if
+// there is a token.
+func (a *Agent) ofThisCluster() bool {
+	if a.cfg.Token == "" {
+		return true
+	}
+	t, err := pki.ParseToken(a.cfg.Token)
+	return err == nil && t.Knows(pki.FilesIn(a.certDir()))
 }
 
 // join gets a certificate with the token. The key never leaves the machine.
@@ -124,6 +134,9 @@ func (a *Agent) renewOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = keep(answer, a.certDir())
-	return err
+	var g pki.Granted
+	if err := json.Unmarshal(answer, &g); err != nil {
+		return err
+	}
+	return g.Renew(a.certDir())
 }

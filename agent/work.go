@@ -51,10 +51,17 @@ func (w *work) over() bool {
 	}
 }
 
-// last lets the children end, and starts none again.
+// lastPause is how long children may take to end by themselves after their job.
+const lastPause = 10 * time.Second
+
+// last lets the children end, and starts none again. Who has not ended after a while, as
+// one that compiles, is told to leave.
 func (w *work) last() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if !w.final {
+		time.AfterFunc(lastPause, w.sendAway)
+	}
 	w.final = true
 }
 

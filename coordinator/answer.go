@@ -15,8 +15,11 @@ import (
 
 // lost hears that a node's connection to this coordinator broke.
 func (c *Coordinator) lost(id job.NodeID) {
+	j := c.job()
 	c.mu.Lock()
-	c.gone[id] = true
+	if c.nodes[id] != nil || j != nil && j.Roster.Has(id) {
+		c.gone[id] = true
+	}
 	c.mu.Unlock()
 	c.poke()
 }
@@ -31,6 +34,7 @@ func (c *Coordinator) answer(b wire.Beat) wire.Answer {
 		a.Refused = fmt.Sprintf("this cluster trains job %s, not %s", j.ID, b.Job)
 		return a
 	}
+	b.Name = b.ID.Name() // that the id is the sender's was made sure of
 	c.see(now, b)
 	a.Revoked = c.ledger.State().Revoked
 	l := c.lead
@@ -39,7 +43,9 @@ func (c *Coordinator) answer(b wire.Beat) wire.Answer {
 	}
 	switch {
 	case c.inCluster() && (j == nil || b.Job != j.ID):
-		c.answerElse(j, b, &a)
+		if a.Leader { // others may not know what was agreed on
+			c.answerElse(j, b, &a)
+		}
 		return a
 	case j == nil:
 	case b.Roster.Less(j.Roster.Number) && len(j.Roster.Members) > 0:
@@ -57,8 +63,8 @@ func (c *Coordinator) answer(b wire.Beat) wire.Answer {
 // c.mu is held.
 func (c *Coordinator) answerElse(j *ledger.Job, b wire.Beat, a *wire.Answer) {
 	if b.Job == "" {
-		a.Drain = c.draining[b.Name]
-		if j != nil && j.End == nil && a.Leader {
+		a.Drain = c.draining[b.ID]
+		if j != nil && j.End == nil {
 			a.Job = infoOf(j)
 		}
 		return
@@ -66,8 +72,8 @@ func (c *Coordinator) answerElse(j *ledger.Job, b wire.Beat, a *wire.Answer) {
 	switch old := c.ledger.State().Jobs[b.Job]; {
 	case old == nil:
 		a.Refused = fmt.Sprintf("this cluster knows no job %s", b.Job)
-	case old.End == nil:
-		a.Refused = fmt.Sprintf("job %s waits for others to end", b.Job)
+	case old.End == nil: // it begins again later, with other nodes
+		a.Released, a.Stop = true, true
 	default:
 		a.Released, a.SavedStep, a.Recorded, a.Generation = true, old.End.Step, math.MaxUint64, old.Generation
 		if old.End.Error != "" {
@@ -114,17 +120,19 @@ func (c *Coordinator) see(now time.Time, b wire.Beat) {
 const memory = 10 * time.Minute
 
 // forget drops nodes that have been gone for long.
-func (c *Coordinator) forget(now time.Time, j *ledger.Job) {
+func (c *Coordinator) forget(now time.Time) {
+	j := c.job()
+	member := func(id job.NodeID) bool { return j != nil && j.Roster.Has(id) }
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for id, s := range c.nodes {
-		if now.Sub(s.seen) > memory && !j.Roster.Has(id) {
+		if now.Sub(s.seen) > memory && !member(id) {
 			delete(c.nodes, id)
-			delete(c.draining, s.beat.Name)
+			delete(c.draining, id)
 		}
 	}
 	for id := range c.gone {
-		if c.nodes[id] == nil {
+		if c.nodes[id] == nil && !member(id) {
 			delete(c.gone, id)
 		}
 	}

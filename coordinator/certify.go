@@ -39,7 +39,7 @@ func (c *Coordinator) join(payload []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	request := sha256.Sum256(j.Request)
+	request := sha256.Sum256(append([]byte(j.Machine+" "), j.Request...))
 	err = c.agree(ledger.Entry{Redeem: &ledger.Redeem{Token: t.ID, Machine: j.Machine, Request: hex.EncodeToString(request[:]), Uses: t.Uses, Expires: t.Expires}})
 	if errors.Is(err, ledger.ErrVoid) {
 		return nil, fmt.Errorf("%w: %w", pki.ErrToken, err)
@@ -85,6 +85,7 @@ func (c *Coordinator) revoke(payload []byte) ([]byte, error) {
 func (c *Coordinator) heedRevoked() {
 	if c.cfg.Identity != nil && c.cfg.Identity.RevokeAll(c.ledger.State().Revoked) {
 		c.hub.Expel()
+		c.ledger.Expel()
 	}
 }
 

@@ -77,7 +77,7 @@ type Coordinator struct {
 	mu       sync.Mutex // guards the fields below
 	nodes    map[job.NodeID]*sighting
 	gone     map[job.NodeID]bool // whose connection broke, and who has not beaten since
-	draining map[string]bool     // machines that are asked to leave
+	draining map[job.NodeID]bool // machines that are asked to leave
 	lead     *leading            // nil while this one does not lead
 }
 
@@ -98,7 +98,7 @@ type sighting struct {
 // Open starts listening and joins the other voters. In a Council it waits for them;
 // else it does not.
 func Open(ctx context.Context, cfg Config) (*Coordinator, error) {
-	c := &Coordinator{cfg: cfg, log: cfg.Log, poked: make(chan struct{}, 1), nodes: map[job.NodeID]*sighting{}, gone: map[job.NodeID]bool{}, draining: map[string]bool{}}
+	c := &Coordinator{cfg: cfg, log: cfg.Log, poked: make(chan struct{}, 1), nodes: map[job.NodeID]*sighting{}, gone: map[job.NodeID]bool{}, draining: map[job.NodeID]bool{}}
 	hc := wire.HubConfig{Listen: c.peer(cfg.ID).NATS, Identity: cfg.Identity, Certifies: cfg.Issuer != nil}
 	if k := cfg.Council; k != nil {
 		c.cfg.ID, hc.Listen, hc.Advertise = k.Name, k.Listen, k.Advertise
@@ -184,6 +184,7 @@ func (c *Coordinator) work(ctx context.Context) error {
 	defer t.Stop()
 	for ctx.Err() == nil {
 		c.heedRevoked()
+		c.forget(time.Now())
 		c.publish()
 		c.conduct(ctx)
 		select {
@@ -259,6 +260,7 @@ func (c *Coordinator) turnTo(j *ledger.Job) {
 	if l.job == j.ID {
 		return
 	}
+	c.flush(l)
 	if err := l.journal.close(); err != nil {
 		c.log.Warn("close the metrics file", "error", err)
 	}

@@ -77,8 +77,9 @@ func (c *Coordinator) introduce() (lc ledger.Config, err error) {
 		return lc, err
 	}
 	c.me = ledger.Peer{ID: lc.ID, Addr: lc.Addr}
+	known := ledger.Known(lc.Dir)
 	c.hub.HandleFrom(wire.Voters, verbWho, func([]byte) ([]byte, error) {
-		w := who{Peer: c.me}
+		w := who{Peer: c.me, Formed: known}
 		if l := c.formed.Load(); l != nil {
 			w.Formed = true
 			for _, v := range l.Voters() {
@@ -125,7 +126,7 @@ func (c *Coordinator) meet(ctx context.Context, me ledger.Peer) ([]ledger.Peer, 
 			return nil, nil // it was let in before, or was there at the beginning, and did not live to hear it
 		}
 		if formed != nil {
-			if err := c.ask(ctx, others, verbAdmit, me); err == nil {
+			if _, err := c.ask(ctx, others, verbAdmit, me); err == nil {
 				return nil, nil
 			}
 		} else if len(found) == len(c.cfg.Council.Join) {
@@ -170,14 +171,14 @@ func (c *Coordinator) lookAround(ctx context.Context, others *wire.Control) (fou
 	return found, formed
 }
 
-func (c *Coordinator) ask(ctx context.Context, others *wire.Control, verb string, me ledger.Peer) error {
+func (c *Coordinator) ask(ctx context.Context, others *wire.Control, verb string, me ledger.Peer) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	payload, err := json.Marshal(me)
-	if err == nil {
-		_, err = others.RequestAs(ctx, wire.Voters, verb, payload)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	return others.RequestAs(ctx, wire.Voters, verb, payload)
 }
 
 // enlist makes sure that this coordinator votes, under the address that it has now,
@@ -199,12 +200,14 @@ func (c *Coordinator) enlist(ctx context.Context) error {
 		if slices.Contains(c.ledger.Voters(), c.me) && c.ledger.Leader() != "" {
 			continue
 		}
-		var no *wire.RemoteError
-		if err := c.ask(ctx, others, verbPromote, c.me); errors.As(err, &no) {
-			return no
+		if answer, err := c.ask(ctx, others, verbPromote, c.me); err == nil && string(answer) == removedWord {
+			return fmt.Errorf("coordinator %s was removed; with an empty folder it is let in as a new one", c.me.ID)
 		}
 	}
 }
+
+// removedWord is the answer to a coordinator that was removed.
+const removedWord = "removed"
 
 // admit answers verbAdmit. Who had the newcomer's name before is dead, with its folder:
 // two voters cannot have one address.
@@ -223,14 +226,16 @@ func (c *Coordinator) admit(payload []byte) ([]byte, error) {
 }
 
 // promote answers verbPromote, of who was admitted or votes under another address.
-func (c *Coordinator) promote(payload []byte) ([]byte, error) {
-	return nil, c.asLeader(payload, func(p ledger.Peer) error {
+func (c *Coordinator) promote(payload []byte) (answer []byte, err error) {
+	err = c.asLeader(payload, func(p ledger.Peer) error {
 		if !slices.ContainsFunc(c.ledger.Servers(), func(s ledger.Peer) bool { return s.ID == p.ID }) {
-			return fmt.Errorf("coordinator %s was removed; with an empty folder it is let in as a new one", p.ID)
+			answer = []byte(removedWord)
+			return nil
 		}
 		c.log.Info("a coordinator votes", "id", p.ID, "raft", p.Addr)
 		return c.ledger.Promote(p)
 	})
+	return answer, err
 }
 
 func (c *Coordinator) asLeader(payload []byte, do func(ledger.Peer) error) error {

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,6 +41,14 @@ type member struct {
 	kill    context.CancelFunc
 	done    chan struct{}
 	err     error // of Run; read after done
+	opened  chan *Coordinator
+}
+
+// coordinator waits until it is open.
+func (m *member) coordinator() *Coordinator {
+	c := <-m.opened
+	m.opened <- c
+	return c
 }
 
 // twoPorts finds a port that is free with the next one.
@@ -100,12 +110,13 @@ func (m *member) start(folder string) {
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	m.kill, m.done = cancel, make(chan struct{})
+	m.kill, m.done, m.opened = cancel, make(chan struct{}), make(chan *Coordinator, 1)
 	cfg.Kill = cancel
 	go func() {
 		defer close(m.done)
 		c, err := Open(ctx, cfg)
 		if err == nil {
+			m.opened <- c
 			err = c.Run(ctx)
 		}
 		if ctx.Err() == nil {
@@ -317,8 +328,8 @@ func TestJobsQueueForMachines(t *testing.T) {
 	if a := c.beat(m, idle); a.Job == nil || a.Job.ID != "a" {
 		t.Fatalf("the first work is %+v, want job a", a.Job)
 	}
-	if a := c.beat(m, wire.Beat{ID: "m1-1", Name: "m1", Job: "b"}); !strings.Contains(a.Refused, "waits") {
-		t.Errorf("at a job that waits: %+v", a)
+	if a := c.beat(m, wire.Beat{ID: "m1-1", Name: "m1", Job: "b"}); !a.Released || a.Refused != "" {
+		t.Errorf("at a job that waits: %+v, want released", a)
 	}
 	var s Status
 	if err := c.ask(u, VerbStatus, "\"b\"", &s); err != nil || s.Job != "b" || !strings.Contains(s.Waiting, "job a") {
@@ -424,6 +435,7 @@ func TestTokensThroughCoordinators(t *testing.T) {
 		{a.Token(t, []string{"c1"}, -time.Hour, 2), "m2", folders[1], "expired"},
 		{text, "m2", folders[1], ""},
 		{text, "m3", folders[2], "was used by 2 machines"},
+		{text, "m3", folders[0], "was used by 2 machines"}, // the first one's key under another name
 	} {
 		if err := join(tt.text, tt.machine, tt.folder); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s joins: %v, want %q", tt.machine, err, tt.want)
@@ -458,4 +470,129 @@ func TestTokensThroughCoordinators(t *testing.T) {
 		_, err := m.Beat(ctx, wire.Beat{ID: "m1-1", Name: "m1"})
 		return err != nil
 	})
+}
+
+// A coordinator that was started again, and does not know yet what was agreed on, refuses
+// nobody.
+func TestARestartRefusesNobody(t *testing.T) {
+	c := newCouncil(t, nil, "c1")
+	u := c.control("")
+	if err := c.ask(u, VerbSubmit, wire.JobInfo{ID: "a", Spec: aSpec(t, nil), Steps: 30}, nil); err != nil {
+		t.Fatal(err)
+	}
+	n := c.control("n1-1")
+	beat := wire.Beat{ID: "n1-1", Name: "n1", Job: "a", State: "compiling"}
+	c.beat(n, beat)
+	c.members["c1"].stop()
+	c.members["c1"].start(filepath.Join(c.dir, "c1"))
+	await(t, "the leader's answer", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		a, err := n.Beat(ctx, beat)
+		if a.Refused != "" {
+			t.Fatalf("refused: %s", a.Refused)
+		}
+		return err == nil && a.Leader && a.Job != nil
+	})
+}
+
+// One machine that cannot work does not end the job of others; one that is alone does,
+// after some tries, and the next job begins with a clean slate.
+func TestABrokenMachineDoesNotEndTheJobsOfOthers(t *testing.T) {
+	c := newCouncil(t, nil, "c1")
+	u := c.control("")
+	for _, id := range []job.ID{"a", "b"} {
+		if err := c.ask(u, VerbSubmit, wire.JobInfo{ID: id, Spec: aSpec(t, nil), Steps: 30}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fails := func(id job.NodeID) {
+		c.beat(c.control(id), wire.Beat{ID: id, Job: "a", Error: "no driver", Leaving: true})
+	}
+	healthy := c.control("ok-1")
+	well := wire.Beat{ID: "ok-1", Job: "a", State: "compiling"}
+	phase := func(id job.ID) string {
+		var jobs []JobLine
+		if err := c.ask(u, VerbJobs, nil, &jobs); err != nil {
+			t.Fatal(err)
+		}
+		return jobs[slices.IndexFunc(jobs, func(j JobLine) bool { return j.ID == id })].Phase
+	}
+	c.beat(healthy, well)
+	fails("bad-1")
+	fails("bad-2")
+	c.beat(healthy, well)
+	if p := phase("a"); p != PhaseWaiting {
+		t.Errorf("with one that is well, job a is %s", p)
+	}
+	fails("bad-3")
+	await(t, "the end of a job that three nodes could not begin", func() bool { return phase("a") == PhaseFailed })
+	c.beat(healthy, wire.Beat{ID: "ok-1", Job: "b", State: "compiling"})
+	if p := phase("b"); p != PhaseWaiting {
+		t.Errorf("the next job is %s", p)
+	}
+}
+
+// A machine that was drained and comes back under its name stays.
+func TestADrainedMachineMayComeBack(t *testing.T) {
+	c := newCouncil(t, nil, "c1")
+	u := c.control("")
+	c.beat(c.control("m1-1"), wire.Beat{ID: "m1-1", Name: "m1"})
+	if err := c.ask(u, VerbDrain, "m1", nil); err != nil {
+		t.Fatal(err)
+	}
+	if a := c.beat(c.control("m1-2"), wire.Beat{ID: "m1-2", Name: "m1"}); a.Drain {
+		t.Error("the next life of a drained machine is told to leave")
+	}
+}
+
+func TestSubmissionsThatAreNone(t *testing.T) {
+	c := newCouncil(t, nil, "c1")
+	u := c.control("")
+	for want, info := range map[string]wire.JobInfo{
+		"small letters": {ID: "../../x"},
+		"base model":    {ID: "a", DataHash: "d", Store: "/etc"},
+	} {
+		if err := c.ask(u, VerbSubmit, info, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", info, err, want)
+		}
+	}
+	var got wire.JobInfo
+	if err := c.ask(u, VerbSubmit, wire.JobInfo{ID: "a", Store: "/etc"}, &got); err != nil || got.Store != "there" {
+		t.Errorf("%+v, %v; want the cluster's own store", got, err)
+	}
+}
+
+func TestMetricsForPrometheus(t *testing.T) {
+	c := newCouncil(t, nil, "c1")
+	g := NewGauges()
+	store := objstore.Counted(&objstore.Mem{}, g.Count)
+	if err := store.PutIfAbsent(t.Context(), "a", strings.NewReader("four"), 4); err != nil {
+		t.Fatal(err)
+	}
+	c.cluster(c.control("")) // it leads
+	g.Of(c.members["c1"].coordinator())
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- g.Serve(ctx, l) }()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get("http://" + l.Addr().String() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	for _, want := range []string{"carillon_leads 1", "carillon_refused_total 0", `carillon_store_bytes_total{call="put"} 4`, `carillon_store_call_seconds_count{call="put",outcome="ok"} 1`} {
+		if err != nil || !strings.Contains(string(text), want+"\n") {
+			t.Errorf("no %s (%v)", want, err)
+		}
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }

@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"time"
@@ -15,7 +16,6 @@ import (
 // decide looks at all that the leader knows and proposes what follows from it.
 func (c *Coordinator) decide(ctx context.Context, j *ledger.Job) {
 	c.record(j)
-	c.forget(time.Now(), j)
 	if j.End != nil {
 		return
 	}
@@ -34,6 +34,11 @@ func (c *Coordinator) decide(ctx context.Context, j *ledger.Job) {
 	ok := c.propose(ctx, j.ID, *e)
 	if ok && (e.Judge != nil || e.Stop != nil) {
 		l.nudge() // a checkpoint may have waited for it
+	}
+	if ok && e.Vacate != nil {
+		c.mu.Lock()
+		maps.DeleteFunc(c.nodes, func(_ job.NodeID, s *sighting) bool { return s.beat.Job == j.ID && s.beat.Leaving })
+		c.mu.Unlock()
 	}
 	if ok && e.Drill != nil {
 		c.log.Info("drill", "drill", e.Drill.String())
@@ -105,6 +110,19 @@ func (c *Coordinator) record(j *ledger.Job) {
 	l.records.wrote(written)
 }
 
+// flush writes what is left of the job before.
+func (c *Coordinator) flush(l *leading) {
+	c.mu.Lock()
+	rest := l.records.rest()
+	c.mu.Unlock()
+	if l.journal == nil || len(rest) == 0 {
+		return
+	}
+	if _, err := l.journal.append(rest); err != nil {
+		c.log.Error("metrics", "error", err)
+	}
+}
+
 func (c *Coordinator) openJournal(l *leading, id job.ID) bool {
 	journal, err := openJournal(c.metricsFile(id))
 	c.mu.Lock()
@@ -146,11 +164,8 @@ func (c *Coordinator) end(j *ledger.Job) *ledger.End {
 	if l.alarm != "" {
 		return &ledger.End{Error: l.alarm}
 	}
-	for _, id := range c.sorted(j) {
-		s := c.nodes[id]
-		if s.beat.Error != "" && (len(j.Roster.Members) == 0 || j.Roster.Has(id)) {
-			return &ledger.End{Error: fmt.Sprintf("%s: %s", id, s.beat.Error)}
-		}
+	if why := c.broken(j); why != "" {
+		return &ledger.End{Error: why}
 	}
 	switch {
 	case !l.opened:
@@ -163,9 +178,44 @@ func (c *Coordinator) end(j *ledger.Job) *ledger.End {
 	return nil
 }
 
+// hopeless is how many nodes of a cluster may fail before there is a roster, while others
+// are still getting ready.
+const hopeless = 3
+
+// broken says why the job cannot go on, by what its nodes say, or "". A member speaks for
+// all: each does the same. Before there are members one is enough on one machine; in a
+// cluster it may be that machine's fault. c.mu is held.
+func (c *Coordinator) broken(j *ledger.Job) string {
+	now, failed, hopes, last := time.Now(), 0, 0, ""
+	for _, id := range c.sorted(j) {
+		s := c.nodes[id]
+		switch {
+		case s.beat.Error == "":
+			if c.alive(now, id) && !s.beat.Leaving {
+				hopes++
+				if s.beat.Ready {
+					hopes += hopeless
+				}
+			}
+		case j.Roster.Has(id):
+			return fmt.Sprintf("%s: %s", id, s.beat.Error)
+		case len(j.Roster.Members) == 0 && s.seen.After(c.lead.turned):
+			failed++
+			last = fmt.Sprintf("%s: %s", id, s.beat.Error)
+		}
+	}
+	if failed > 0 && c.inCluster() && (hopes > hopeless || hopes > 0 && failed < hopeless) {
+		return ""
+	}
+	return last
+}
+
 // allDone says of a job that was asked to stop whether nothing more will come:
 // every member's last state is saved, or nobody is left. c.mu is held.
 func (c *Coordinator) allDone(j *ledger.Job) bool {
+	if j.Complete != nil && j.Complete.Step > c.lead.saved {
+		return false // whole, and HEAD does not name it yet
+	}
 	now, finished := time.Now(), len(j.Roster.Members) > 0
 	for _, m := range j.Roster.Members {
 		s := c.nodes[m.ID]

@@ -145,9 +145,9 @@ func (c *Coordinator) wholePlan(l *leading, id job.ID) *ledger.Checkpoint {
 // finish makes HEAD name the newest whole checkpoint of the ledger, and prunes.
 func (c *Coordinator) finish(ctx context.Context, l *leading, j *ledger.Job) error {
 	c.mu.Lock()
-	saved := l.saved
+	saved, mine := l.saved, l.job == j.ID
 	c.mu.Unlock()
-	if j.Complete == nil || j.Complete.Step <= saved {
+	if !mine || j.Complete == nil || j.Complete.Step <= saved {
 		return nil
 	}
 	began := time.Now()
@@ -159,8 +159,11 @@ func (c *Coordinator) finish(ctx context.Context, l *leading, j *ledger.Job) err
 		return nil
 	case errors.Is(err, checkpoint.ErrDeposed) && head.Incarnation > uint64(j.Incarnation):
 		c.mu.Lock()
+		defer c.mu.Unlock()
+		if l.job != j.ID {
+			return nil
+		}
 		l.alarm = fmt.Sprintf("another ledger has claimed the store (HEAD has incarnation %d, this one %d)", head.Incarnation, j.Incarnation)
-		c.mu.Unlock()
 		return err
 	case err != nil:
 		return fmt.Errorf("save step %d: %w", j.Complete.Step, err)

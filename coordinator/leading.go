@@ -23,8 +23,9 @@ type leading struct {
 	stop   context.CancelFunc
 	due    chan struct{} // tells the keeper to look
 
-	job     job.ID   // that all that follows is about
-	journal *journal // used by Run alone; nil before it could be opened
+	job     job.ID    // that all that follows is about
+	turned  time.Time // when it became that
+	journal *journal  // used by Run alone; nil before it could be opened
 
 	saved    uint64            // the step that HEAD names
 	opened   bool              // HEAD was read, and the store is this ledger's
@@ -44,7 +45,7 @@ func newLeading(term uint64) *leading {
 
 // begin makes a job the one that is led.
 func (l *leading) begin(id job.ID) {
-	l.job, l.journal = id, nil
+	l.job, l.turned, l.journal = id, time.Now(), nil
 	l.saved, l.opened, l.troubles, l.plans, l.records = 0, false, map[string]string{}, plans{}, newRecords()
 	l.asked, l.waiting, l.alarm = time.Now(), "", ""
 }
@@ -135,6 +136,14 @@ func (r *records) next(now time.Time) (out []wire.StepRecord) {
 		r.gap = time.Time{}
 	case r.gap.IsZero():
 		r.gap = now
+	}
+	return out
+}
+
+// rest takes out all records that were not written, over what is missing.
+func (r *records) rest() (out []wire.StepRecord) {
+	for _, step := range slices.Sorted(maps.Keys(r.pending)) {
+		out = append(out, r.pending[step])
 	}
 	return out
 }

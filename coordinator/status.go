@@ -3,9 +3,11 @@ package coordinator
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"time"
 
@@ -206,11 +208,23 @@ func (c *Coordinator) members(now time.Time, j *ledger.Job) []Member {
 	return out
 }
 
+// plainID is what a job may be called: part of subjects, keys and paths.
+var plainID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+
 // submit answers VerbSubmit: it makes a job known, or more of it.
 func (c *Coordinator) submit(payload []byte) ([]byte, error) {
 	var i wire.JobInfo
 	if err := json.Unmarshal(payload, &i); err != nil {
 		return nil, fmt.Errorf("submission: %w", err)
+	}
+	if !plainID.MatchString(string(i.ID)) {
+		return nil, fmt.Errorf("job id %q: want small letters, digits and -", i.ID)
+	}
+	if c.inCluster() {
+		i.Store = c.cfg.StoreAt
+		if i.DataHash != "" && i.Model == "" {
+			return nil, errors.New("the base model is not in the store: submit with carillon submit")
+		}
 	}
 	if len(i.Spec) > 0 {
 		if _, err := job.DecodeSpec(i.Spec); err != nil {
@@ -265,18 +279,14 @@ func (c *Coordinator) stop(payload []byte) ([]byte, error) {
 	if err := json.Unmarshal(payload, &r); err != nil {
 		return nil, fmt.Errorf("stop: %w", err)
 	}
-	cur := c.job()
-	j := cur
+	j := c.job()
 	if r.Job != "" {
 		if j = c.jobOf(r.Job); j == nil {
 			return nil, noJob(r.Job)
 		}
 	}
-	switch {
-	case j == nil || j.End != nil:
+	if j == nil || j.End != nil {
 		return nil, nil
-	case j.ID != cur.ID:
-		return nil, c.agree(ledger.Entry{Job: j.ID, End: &ledger.End{Error: r.Reason}})
 	}
 	return nil, c.agree(ledger.Entry{Job: j.ID, Stop: &ledger.Stop{Reason: r.Reason}})
 }

@@ -123,7 +123,7 @@ func (c *Coordinator) stateOf(now time.Time, id job.NodeID, s *sighting) string 
 		return StateLeft
 	case !c.alive(now, id):
 		return StateLost
-	case c.draining[s.beat.Name]:
+	case c.draining[id]:
 		return StateDraining
 	}
 	return s.beat.State
@@ -137,10 +137,8 @@ func (c *Coordinator) drain(payload []byte) ([]byte, error) {
 		for id, s := range c.nodes {
 			if s.beat.Job == "" && c.alive(time.Now(), id) {
 				known = append(known, s.beat.Name)
+				c.draining[id] = c.draining[id] || s.beat.Name == name
 			}
-		}
-		if slices.Contains(known, name) {
-			c.draining[name] = true
 		}
 		return nil
 	})

@@ -40,6 +40,24 @@ func Parse(file string, text []byte) (Spec, error) {
 	return s, nil
 }
 
+// Says tells whether a recipe's file sets a key at its top, or leaves it to its default.
+func Says(path, key string) (bool, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return false, err
+	}
+	root, err := document(text)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", path, err)
+	}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		if root.Content[i].Value == key {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // document returns the one YAML document in text.
 func document(text []byte) (*yaml.Node, error) {
 	d := yaml.NewDecoder(bytes.NewReader(text))

@@ -162,7 +162,9 @@ const followEvery = 500 * time.Millisecond
 // fetchMetrics writes the job's metrics into the output directory.
 func (r *run) fetchMetrics(ctx context.Context, c *wire.Control) error {
 	lines, err := FetchMetrics(ctx, c, r.Job, 0)
-	if err != nil {
+	if errors.Is(err, ErrPartial) {
+		r.View.Note("metrics: " + err.Error())
+	} else if err != nil {
 		return err
 	}
 	var text []byte
@@ -179,7 +181,7 @@ func (r *run) fetchMetrics(ctx context.Context, c *wire.Control) error {
 // FetchMetrics collects the lines of a job's metrics after a step from all coordinators:
 // each has what it wrote while it led.
 func FetchMetrics(ctx context.Context, c *wire.Control, id job.ID, after uint64) ([]coordinator.Metrics, error) {
-	lines := map[uint64]coordinator.Metrics{}
+	lines, silent := map[uint64]coordinator.Metrics{}, error(nil)
 	for more := true; more; {
 		payload, err := json.Marshal(coordinator.MetricsRequest{Job: id, After: after})
 		if err != nil {
@@ -189,6 +191,7 @@ func FetchMetrics(ctx context.Context, c *wire.Control, id job.ID, after uint64)
 		if err != nil && len(answers) == 0 {
 			return nil, err
 		}
+		silent = err
 		if more, err = merge(lines, answers, &after); err != nil {
 			return nil, err
 		}
@@ -198,8 +201,15 @@ func FetchMetrics(ctx context.Context, c *wire.Control, id job.ID, after uint64)
 		all = append(all, m)
 	}
 	slices.SortFunc(all, func(a, b coordinator.Metrics) int { return cmp.Compare(a.Step, b.Step) })
-	return all, nil
+	if silent != nil {
+		silent = fmt.Errorf("%w: %w", ErrPartial, silent)
+	}
+	return all, silent
 }
+
+// ErrPartial is in the chain of FetchMetrics' error where a coordinator does not answer:
+// steps that it wrote may be missing among those that are returned.
+var ErrPartial = errors.New("not every coordinator answers, steps may be missing")
 
 // merge adds the answers of several coordinators, and says whether there may be more
 // after the step that all of them have reached.

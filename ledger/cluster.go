@@ -15,7 +15,7 @@ import (
 type Redeem struct {
 	Token   string    `json:"token"` // its id
 	Machine string    `json:"machine"`
-	Request string    `json:"request"` // SHA-256 of its signing request: the same again is no use
+	Request string    `json:"request"` // SHA-256 of its name and signing request: the same again is no use
 	Uses    int       `json:"uses"`    // how many machines may use it
 	Expires time.Time `json:"expires"`
 }

@@ -74,6 +74,7 @@ type Ledger struct {
 	raft      *raft.Raft
 	fsm       *fsm
 	transport *raft.NetworkTransport
+	stream    *stream
 	lock      *flock.Flock       // on the folder: the log would wait for ever for another's
 	meta      *metadb.BoltMetaDB // of the log, which does not close it
 	log       *wal.WAL
@@ -153,9 +154,10 @@ func (l *Ledger) open(cfg Config, addr string) (err error) {
 	// One request at a time: raft 1.8.0 can block for ever in the pipeline of a
 	// leader that steps down, and entries are small and few.
 	tc := &raft.NetworkTransportConfig{MaxPool: maxPool, MaxRPCsInFlight: 1, Timeout: dialTimeout, Logger: quiet()}
-	if tc.Stream, err = listen(cmp.Or(cfg.Listen, addr), addr, cfg.Identity); err != nil {
+	if l.stream, err = listen(cmp.Or(cfg.Listen, addr), addr, cfg.Identity); err != nil {
 		return fmt.Errorf("listen on %s: %w", cmp.Or(cfg.Listen, addr), err)
 	}
+	tc.Stream = l.stream
 	l.transport = raft.NewNetworkTransportWithConfig(tc)
 	rc := cfg.raft(out, l.notify)
 	known, err := raft.HasExistingState(l.log, l.log, snapshots)
@@ -167,9 +169,15 @@ func (l *Ledger) open(cfg Config, addr string) (err error) {
 			return err
 		}
 	}
-	l.raft, err = raft.NewRaft(rc, l.fsm, l.log, l.log, snapshots, l.transport)
-	return err
+	if l.raft, err = raft.NewRaft(rc, l.fsm, l.log, l.log, snapshots, l.transport); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(cfg.Dir, voterMark), nil, 0o644)
 }
+
+// voterMark is a file in the folder of who has begun to take part. (Files of the log are
+// there before.)
+const voterMark = "voter"
 
 // lockDir makes sure that no other process uses the folder.
 func lockDir(dir string) (*flock.Flock, error) {
@@ -222,6 +230,9 @@ func (l *Ledger) signal() {
 	default: // one is due already
 	}
 }
+
+// Expel ends the connections of coordinators that were revoked.
+func (l *Ledger) Expel() { l.stream.expel() }
 
 // Watch receives after the state or the leadership has changed. Changes that
 // come close together are told once. There is one channel, for one reader.

@@ -86,6 +86,9 @@ func (s *State) Apply(e Entry) error {
 	case !known && e.Submit == nil:
 		return fmt.Errorf("job %s was never submitted: %w", e.Job, ErrVoid)
 	}
+	if cur := s.Current(); e.Stop != nil && known && cur.ID != e.Job { // it waits for its turn: nothing is lost
+		e.Stop, e.End = nil, &End{Error: e.Stop.Reason}
+	}
 	if err := next.apply(e); err != nil {
 		return fmt.Errorf("job %s: %w", e.Job, err)
 	}

@@ -18,6 +18,9 @@ type stream struct {
 	net.Listener
 	identity *pki.Identity // nil: not encrypted
 	addr     address       // as others know it
+
+	mu   sync.Mutex // guards open
+	open map[*shaken]bool
 }
 
 var _ raft.StreamLayer = (*stream)(nil)
@@ -33,7 +36,7 @@ func listen(addr, advertised string, identity *pki.Identity) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &stream{l, identity, address(advertised)}, nil
+	return &stream{Listener: l, identity: identity, addr: address(advertised), open: map[*shaken]bool{}}, nil
 }
 
 // Addr is the address that other coordinators use.
@@ -46,7 +49,7 @@ func (s *stream) Accept() (net.Conn, error) {
 	if err != nil || s.identity == nil {
 		return c, err
 	}
-	return &shaken{Conn: tls.Server(c, s.identity.Server(false, pki.Coordinator))}, nil
+	return s.keep(tls.Server(c, s.identity.Server(false, pki.Coordinator))), nil
 }
 
 // Dial connects to another coordinator.
@@ -55,14 +58,56 @@ func (s *stream) Dial(to raft.ServerAddress, patience time.Duration) (net.Conn, 
 	if err != nil || s.identity == nil {
 		return c, err
 	}
-	return &shaken{Conn: tls.Client(c, s.identity.Client(pki.Coordinator))}, nil
+	return s.keep(tls.Client(c, s.identity.Client(pki.Coordinator))), nil
+}
+
+func (s *stream) keep(c *tls.Conn) *shaken {
+	k := &shaken{Conn: c, of: s}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open[k] = true
+	return k
+}
+
+// expel ends the connections of coordinators that were revoked.
+func (s *stream) expel() {
+	s.mu.Lock()
+	var all []*shaken
+	for k := range s.open {
+		all = append(all, k)
+	}
+	s.mu.Unlock()
+	for _, k := range all {
+		if name, ok := k.peer(); ok && s.identity.Revoked(name) {
+			k.Close()
+		}
+	}
 }
 
 // shaken is a connection that shakes hands before anything else, within dialTimeout.
 type shaken struct {
 	*tls.Conn
+	of   *stream
 	once sync.Once
 	err  error
+}
+
+// peer is who is at the other end, once that is known.
+func (c *shaken) peer() (pki.Name, bool) {
+	certs := c.Conn.ConnectionState().PeerCertificates
+	if len(certs) == 0 {
+		return pki.Name{}, false
+	}
+	name, err := pki.NameOf(certs[0])
+	return name, err == nil
+}
+
+// Close ends it.
+func (c *shaken) Close() error {
+	c.of.mu.Lock()
+	delete(c.of.open, c)
+	c.of.mu.Unlock()
+	return c.Conn.NetConn().Close() // without a word: whoever does not read cannot hold this up
 }
 
 // Read reads, once the other side has shown who it is.
@@ -86,7 +131,7 @@ func (c *shaken) shake() error {
 		ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
 		defer cancel()
 		if c.err = c.Conn.HandshakeContext(ctx); c.err != nil {
-			c.Conn.Close()
+			c.Close()
 		}
 	})
 	return c.err

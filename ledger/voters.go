@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -12,8 +13,8 @@ import (
 
 // Known says whether a folder holds the ledger of a voter that has been one.
 func Known(dir string) bool {
-	found, err := filepath.Glob(filepath.Join(Config{Dir: dir}.logDir(), "*"))
-	return err == nil && len(found) > 0
+	_, err := os.Stat(filepath.Join(dir, voterMark))
+	return err == nil
 }
 
 // Voters lists who votes, in order of their IDs.

@@ -157,6 +157,8 @@ func TestJobsTakeTurns(t *testing.T) {
 		{Entry{Job: "a", Submit: &Submit{}}, "a"},
 		{Entry{Job: "b", Submit: &Submit{}}, "a"},
 		{Entry{Job: "a", Submit: &Submit{Steps: 3}}, "a"}, // more of it
+		{Entry{Job: "c", Submit: &Submit{}}, "a"},
+		{Entry{Job: "c", Stop: &Stop{"cancelled"}}, "a"}, // it waits: that is its end
 		{Entry{Job: "a", End: &End{Step: 3}}, "b"},
 		{Entry{Job: "a", Submit: &Submit{}}, "b"}, // once more: behind the others
 		{Entry{Job: "b", End: &End{Step: 3}}, "a"},

@@ -185,6 +185,9 @@ func (n *node) heed(a wire.Answer) {
 		s.heed(a.SavedStep, a.Generation)
 		s.wanted(a.WantStep, a.WantChunks)
 	}
+	if t == nil && a.Released {
+		n.refuse(ErrLeft) // the job has ended without it
+	}
 	n.distrust(a.Revoked)
 	if a.Refused != "" {
 		n.refuse(errors.New(a.Refused))

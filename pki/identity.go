@@ -128,11 +128,22 @@ func (id *Identity) verify(chain []*x509.Certificate, roles []Role) error {
 		err = fmt.Errorf("%s may not speak here, only %v", name, roles)
 	case id.Revoked(name):
 		err = fmt.Errorf("%s is revoked", name)
+	case id.certifiedByRevoked(chain):
+		err = fmt.Errorf("%s was certified by a coordinator that is revoked", name)
 	default:
 		return nil
 	}
 	id.refused.Add(1)
 	return fmt.Errorf("%w: %w", ErrRefused, err)
+}
+
+// certifiedByRevoked says whether an issuer in a chain is that of a coordinator that was
+// revoked.
+func (id *Identity) certifiedByRevoked(chain []*x509.Certificate) bool {
+	return slices.ContainsFunc(chain[1:], func(c *x509.Certificate) bool {
+		n, err := NameOf(c)
+		return err == nil && n.Role == issuer && id.Revoked(Name{Coordinator, n.Name})
+	})
 }
 
 func verify(chain []*x509.Certificate, roots *x509.CertPool) (Name, error) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Client is the configuration of a machine that has nothing but a token: the other
@@ -72,4 +73,30 @@ func (g Granted) Keep(dir string) error {
 		}
 	}
 	return errors.Join(write(dir, CAFile, g.CA, false), write(dir, CertFile, g.Cert, false))
+}
+
+// Renew writes what was granted in the place of a certificate that is there. Whom this
+// machine trusts may only grow by it: a coordinator that does not know of an authority
+// that is being introduced takes nothing away.
+func (g Granted) Renew(dir string) error {
+	here, err := readCerts(filepath.Join(dir, CAFile))
+	if err != nil {
+		return err
+	}
+	there, err := parseCerts(g.CA)
+	if err != nil {
+		return fmt.Errorf("what was granted: %w", err)
+	}
+	for _, c := range here {
+		if !slices.ContainsFunc(there, c.Equal) {
+			return write(dir, CertFile, g.Cert, false)
+		}
+	}
+	return g.Keep(dir)
+}
+
+// Knows says whether files trust the authority of the token.
+func (t Token) Knows(f Files) bool {
+	certs, err := readCerts(f.CA)
+	return err == nil && slices.ContainsFunc(certs, func(c *x509.Certificate) bool { return fingerprint(c.Raw) == t.CA })
 }

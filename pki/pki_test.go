@@ -162,6 +162,10 @@ func TestAnIssuerCertifiesNodesOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	now, err := i.read()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		uri string
 		ok  bool
@@ -184,11 +188,11 @@ func TestAnIssuerCertifiesNodesOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 		tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-		der, err := x509.CreateCertificate(rand.Reader, tmpl, i.cert, key.Public(), i.key)
+		der, err := x509.CreateCertificate(rand.Reader, tmpl, now.cert, key.Public(), now.key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		own := &tls.Certificate{Certificate: [][]byte{der, i.cert.Raw}, PrivateKey: key}
+		own := &tls.Certificate{Certificate: [][]byte{der, now.cert.Raw}, PrivateKey: key}
 		client := &Identity{roots: c1.roots, own: own, looked: time.Now().Add(time.Hour)}
 		if atServer, _ := shake(t, c1.Server(false, Node, Coordinator, User, issuer), client.Client(Coordinator)); (atServer == nil) != tt.ok {
 			t.Errorf("%s certified by an issuer: %v; want let in: %t", tt.uri, atServer, tt.ok)

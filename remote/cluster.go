@@ -55,6 +55,11 @@ const (
 
 // Start starts a cluster on hosts. On error nothing of it is left.
 func Start(ctx context.Context, cfg Config) (*Cluster, error) {
+	for _, h := range cfg.Hosts {
+		if _, err := cfg.devicesOf(h); err != nil {
+			return nil, err
+		}
+	}
 	c := &Cluster{cfg: cfg, voters: cfg.Hosts[:1]}
 	if len(cfg.Hosts) >= 3 {
 		c.voters = cfg.Hosts[:3]
@@ -199,9 +204,9 @@ func (c *Cluster) startAll() error {
 		}
 	}
 	for i, h := range c.cfg.Hosts {
-		devices := c.cfg.Devices
-		if h.Slots > 0 {
-			devices = deviceSlots(devices, h.Slots)
+		devices, err := c.cfg.devicesOf(h)
+		if err != nil {
+			return err
 		}
 		name := fmt.Sprintf("n%d", i+1)
 		args := []string{"node", "--name", name, "--advertise", h.Addr(), "--listen", c.listen(h, 2), "--token-file", c.hostDir(i) + "/token",
@@ -213,20 +218,22 @@ func (c *Cluster) startAll() error {
 	return nil
 }
 
-// deviceSlots is a host's devices where its file says how many processes to start.
-func deviceSlots(devices string, slots int) string {
-	kind, _, _ := strings.Cut(devices, ":")
-	switch kind {
+// devicesOf is what a host offers: where its file says so, that many processes.
+func (c Config) devicesOf(h Host) (string, error) {
+	if h.Slots == 0 {
+		return c.Devices, nil
+	}
+	switch kind, _, _ := strings.Cut(c.Devices, ":"); kind {
 	case "cuda":
-		numbers := make([]string, slots)
+		numbers := make([]string, h.Slots)
 		for i := range numbers {
 			numbers[i] = strconv.Itoa(i)
 		}
-		return "cuda:" + strings.Join(numbers, ",")
-	case "go":
-		return fmt.Sprintf("go:%d", slots)
+		return "cuda:" + strings.Join(numbers, ","), nil
+	case "go", "cpu":
+		return fmt.Sprintf("%s:%d", kind, h.Slots), nil
 	}
-	return fmt.Sprintf("cpu:%d", slots)
+	return "", fmt.Errorf("host %s has slots=%d, and --devices is %s: say of which kind they are, --devices cuda, cpu or go", h.Name, h.Slots, c.Devices)
 }
 
 // listen is where a process of a host listens: at the host's own address, where that is
@@ -282,7 +289,7 @@ func (c *Cluster) Watch(ctx context.Context) error {
 		case p := <-ended:
 			text := fmt.Sprintf("%s has ended: %s (log: %s)", p.Name, p.LastWords(), filepath.Join(c.cfg.LogDir, p.Name+".log"))
 			c.cfg.Note(text)
-			if strings.HasPrefix(p.Name, "c") {
+			if isVoter(p) {
 				lost++
 			}
 			if 2*(len(c.voters)-lost) <= len(c.voters) {
@@ -296,12 +303,8 @@ func (c *Cluster) Watch(ctx context.Context) error {
 
 // Stop ends everything, nodes first, and removes what was put on the hosts.
 func (c *Cluster) Stop() {
-	for i := len(c.processes) - 1; i >= 0; i-- {
-		c.processes[i].Release()
-	}
-	for _, p := range c.processes {
-		p.Stop(leavePatience)
-	}
+	c.stop(func(p *child.Process) bool { return !isVoter(p) }) // nodes are let go by coordinators
+	c.stop(isVoter)
 	ctx, cancel := context.WithTimeout(context.Background(), leavePatience)
 	defer cancel()
 	var all sync.WaitGroup
@@ -312,6 +315,20 @@ func (c *Cluster) Stop() {
 	}
 	all.Wait()
 	os.RemoveAll(c.local)
+}
+
+// isVoter says whether a process is a coordinator.
+func isVoter(p *child.Process) bool { return strings.HasPrefix(p.Name, "c") }
+
+// stop ends some processes, all at once.
+func (c *Cluster) stop(which func(*child.Process) bool) {
+	var all sync.WaitGroup
+	for _, p := range c.processes {
+		if which(p) {
+			all.Go(func() { p.Stop(leavePatience) })
+		}
+	}
+	all.Wait()
 }
 
 func hashFile(path string) (string, error) {

@@ -272,3 +272,31 @@ func TestAdviceNamesTheNumberOfNodesThatIsEnough(t *testing.T) {
 		t.Errorf("Advice(8, 4) = %q, want nothing", got)
 	}
 }
+
+func TestChooseLanes(t *testing.T) {
+	for _, tt := range []struct{ least, most int }{{1, 1}, {1, 2}, {1, 4}, {3, 4}, {1, 5}, {4, 8}, {5, 7}} {
+		got := ChooseLanes(tt.least, tt.most)
+		if got < tt.most || got > 2*tt.most {
+			t.Errorf("%d to %d nodes: %d lanes", tt.least, tt.most, got)
+		}
+		mean := func(v int) (sum float64) {
+			for n := tt.least; n <= tt.most; n++ {
+				sum += Efficiency(v, n)
+			}
+			return sum
+		}
+		for v := tt.most; v <= 2*tt.most; v++ {
+			if mean(v) > mean(got)+1e-9 {
+				t.Errorf("%d to %d nodes: %d lanes, and %d wait less", tt.least, tt.most, got, v)
+			}
+		}
+	}
+	for _, tt := range []struct {
+		v, n int
+		want float64
+	}{{8, 1, 1}, {8, 3, 8. / 9}, {8, 5, 0.8}, {5, 8, 0.625}} {
+		if got := Efficiency(tt.v, tt.n); got != tt.want {
+			t.Errorf("%d lanes on %d nodes: %g, want %g", tt.v, tt.n, got, tt.want)
+		}
+	}
+}

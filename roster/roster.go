@@ -74,3 +74,27 @@ func Lanes(v, n int) [][]int {
 	}
 	return out
 }
+
+// Efficiency is which share of n nodes' time v lanes use: the rest they wait for those
+// that carry one more.
+func Efficiency(v, n int) float64 {
+	turns := (v + n - 1) / n // of the node with the most lanes
+	return float64(v) / float64(n*turns)
+}
+
+// ChooseLanes returns how many lanes suit a job of least to most nodes: of the numbers from
+// most to twice as many the one that leaves the fewest nodes waiting, on the average over
+// all numbers of nodes; of equals the smallest, since lanes make the batch.
+func ChooseLanes(least, most int) (best int) {
+	highest := -1.0
+	for v := most; v <= 2*most; v++ {
+		sum := 0.0
+		for n := max(1, least); n <= most; n++ {
+			sum += Efficiency(v, n)
+		}
+		if sum > highest+1e-9 {
+			best, highest = v, sum
+		}
+	}
+	return best
+}

@@ -141,7 +141,7 @@ func (l *Links) Handle(verb string, fn func(from job.NodeID, payload []byte) (re
 	l.subscribe(askSubject(l.cfg.Job, l.cfg.Self, verb, "*"), func(m *nats.Msg) {
 		answer, err := fn(job.NodeID(m.Subject[prefix:]), m.Data)
 		if m.Reply != "" {
-			m.Respond(wrapReply(answer, err))
+			l.gate.respond(m, m.Subject[prefix:]+".", wrapReply(answer, err))
 		} else if err != nil {
 			l.cfg.Log.Warn("a message was not taken", "verb", verb, "from", m.Subject[prefix:], "error", err)
 		}

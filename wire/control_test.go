@@ -151,7 +151,10 @@ func TestALostControlConnectionIsToldAtOnce(t *testing.T) {
 	h.HandleBeat(func(Beat) Answer { return Answer{Leader: true} })
 	for _, id := range []job.NodeID{"", "n0"} {
 		c := dial(t, id, h.Addr())
-		eventually(t, func() bool { _, err := c.Beat(within(t, time.Second), Beat{ID: "n0"}); return err == nil })
+		eventually(t, func() bool {
+			_, err := c.Beat(within(t, time.Second), Beat{ID: job.NodeID(c.name)})
+			return err == nil
+		})
 		start := time.Now()
 		c.hubs[0].raw.kill() // as the kernel does when the process is killed
 		if id == "" {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -25,7 +26,8 @@ type gate struct {
 	srv    atomic.Pointer[server.Server]
 	log    *serverLog
 
-	refused atomic.Uint64
+	refused  atomic.Uint64
+	visitors atomic.Int32 // clients without a certificate that are in
 }
 
 var _ server.Authentication = (*gate)(nil)
@@ -33,15 +35,24 @@ var _ server.Authentication = (*gate)(nil)
 // handshakePatience is how long a client may take to say who it is, in seconds.
 const handshakePatience = 2
 
+// Who has no certificate may stay for a while, and few may at a time.
+const (
+	visitTime   = 15 * time.Second
+	maxVisitors = 64
+)
+
 // maxConnections bounds the clients of a process, of which each is some goroutines
 // and buffers.
 const maxConnections = 4096
+
+// maxSubscriptions bounds those of a client, which has an inbox and little else.
+const maxSubscriptions = 4096
 
 // guard makes a server's options those of a guarded one.
 func (g *gate) guard(o *server.Options) {
 	g.secret = rand.Text()
 	o.CustomClientAuthentication = g
-	o.MaxConn = maxConnections
+	o.MaxConn, o.MaxSubs = maxConnections, maxSubscriptions
 	o.AuthTimeout = handshakePatience
 	if g.identity == nil {
 		return
@@ -68,12 +79,27 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 	who, ok := clientName(c.GetTLSConnectionState())
 	if ok || g.anyone {
 		if p := g.permit(who, opts.Name); p != nil && checkToken("name", opts.Name) == nil {
+			if !ok {
+				return g.visit(c, p)
+			}
 			c.RegisterUser(&server.User{Username: who.String(), Permissions: p})
 			return true
 		}
 	}
 	g.refused.Add(1)
 	return false
+}
+
+// visit lets a client without a certificate in for a while.
+func (g *gate) visit(c server.ClientAuthentication, p *server.Permissions) bool {
+	if g.visitors.Add(1) > maxVisitors {
+		g.visitors.Add(-1)
+		g.refused.Add(1)
+		return false
+	}
+	time.AfterFunc(visitTime, func() { g.visitors.Add(-1) })
+	c.RegisterUser(&server.User{Username: visitor, Permissions: p, ConnectionDeadline: time.Now().Add(visitTime)})
+	return true
 }
 
 // clientName is whose certificate a connection showed; ok is false if it showed none.
@@ -122,6 +148,16 @@ func may(self string, speak, hear []string) *server.Permissions {
 
 // inboxOf is where the answers to a client's questions come.
 func inboxOf(self string) string { return "_INBOX." + self }
+
+// respond answers a message. Permissions say nothing of where an answer is to go: it goes
+// to the inbox of who asked, and nowhere else.
+func (g *gate) respond(m *nats.Msg, from string, answer []byte) {
+	if !strings.HasPrefix(m.Reply, inboxOf(from)) || strings.ContainsAny(m.Reply, "*>") {
+		g.refused.Add(1)
+		return
+	}
+	_ = m.Respond(answer) // who asked will ask again
+}
 
 // speaksAs says whether the holder of a certificate may be the node id: the machine
 // itself, or one of its devices.

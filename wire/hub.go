@@ -170,20 +170,23 @@ func (h *Hub) HandleFrom(askers Askers, verb string, fn func(payload []byte) ([]
 		panic(err)
 	}
 	h.subscribe(h.nc, controlPrefix+string(askers)+"."+verb, func(m *nats.Msg) {
-		m.Respond(wrapReply(fn(m.Data)))
+		h.gate.respond(m, visitor, wrapReply(fn(m.Data)))
 	})
 }
 
 // HandleJoin answers machines that have only a token with fn, one at a time.
 func (h *Hub) HandleJoin(fn func(payload []byte) ([]byte, error)) {
-	h.subscribe(h.nc, joinSubject, func(m *nats.Msg) { m.Respond(wrapReply(fn(m.Data))) })
+	h.subscribe(h.nc, joinSubject, func(m *nats.Msg) { h.gate.respond(m, visitor, wrapReply(fn(m.Data))) })
 }
 
 // HandleRenew answers machines whose certificates end soon with fn, one at a time.
 // That machine is who asks was made sure of.
 func (h *Hub) HandleRenew(fn func(machine string, payload []byte) ([]byte, error)) {
 	prefix := len(renewSubject(""))
-	h.subscribe(h.nc, renewSubject("*"), func(m *nats.Msg) { m.Respond(wrapReply(fn(m.Subject[prefix:], m.Data))) })
+	h.subscribe(h.nc, renewSubject("*"), func(m *nats.Msg) {
+		machine := m.Subject[prefix:] // what asks is a node of that name
+		h.gate.respond(m, machine+"-", wrapReply(fn(machine, m.Data)))
+	})
 }
 
 // Publish sends a job's roster to the job's nodes that are connected here. It
@@ -241,7 +244,17 @@ func (h *Hub) answer(m *nats.Msg) {
 		h.cfg.Log.Error("encode an answer", job.KeyNode, b.ID, "error", err)
 		return
 	}
-	m.Respond(data)
+	h.gate.respond(m, string(b.ID)+".", data)
+}
+
+// isNode says whether a client was a node: one that was refused has a name of its choice,
+// and no user.
+func (h *Hub) isNode(user string, id job.NodeID) bool {
+	if h.cfg.Identity == nil {
+		return id != "" && !strings.HasPrefix(string(id), visitor)
+	}
+	who, err := pki.ParseName(user)
+	return err == nil && speaksAs(who, id)
 }
 
 // disconnected reads the server's note that a client has gone.
@@ -254,7 +267,7 @@ func (h *Hub) disconnected(m *nats.Msg) {
 	h.mu.Lock()
 	fn := h.gone
 	h.mu.Unlock()
-	if fn != nil && event.Client.Name != "" && !strings.HasPrefix(event.Client.Name, visitor) {
-		fn(job.NodeID(event.Client.Name))
+	if id := job.NodeID(event.Client.Name); fn != nil && h.isNode(event.Client.User, id) {
+		fn(id)
 	}
 }

@@ -46,14 +46,14 @@ func dialLink(ctx context.Context, cfg Config, peer Peer) (*link, error) {
 	l.raw = &killer{patience: patience(ctx), ended: l.end}
 	stop := context.AfterFunc(ctx, l.raw.kill)
 	defer stop()
-	nc, err := nats.Connect(peer.Addr, append(cfg.client(), nats.Name(string(cfg.Self)), nats.CustomInboxPrefix(inboxOf(string(cfg.Self))), silent,
+	nc, err := nats.Connect(peer.Addr, append(cfg.client(peer.ID), nats.Name(string(cfg.Self)), nats.CustomInboxPrefix(inboxOf(string(cfg.Self))), silent,
 		nats.NoEcho(), nats.NoReconnect(), nats.ReconnectBufSize(-1), nats.Timeout(l.raw.patience), nats.FlusherTimeout(writePatience), nats.SetCustomDialer(l.raw))...)
 	if err != nil {
 		l.raw.kill()
 		return nil, because(ctx, fmt.Errorf("connect to %s at %s: %w", peer.ID, peer.Addr, err))
 	}
 	l.nc = nc
-	if err := l.shakeHands(ctx, cfg.Job); err != nil {
+	if err := l.shakeHands(ctx, greetSubject(cfg.Job, peer.ID, cfg.Self)); err != nil {
 		l.close()
 		return nil, because(ctx, fmt.Errorf("greet %s at %s: %w", peer.ID, peer.Addr, err))
 	}
@@ -61,11 +61,11 @@ func dialLink(ctx context.Context, cfg Config, peer Peer) (*link, error) {
 }
 
 // shakeHands asks the peer for its version, and measures how long that takes.
-func (l *link) shakeHands(ctx context.Context, jobID job.ID) error {
+func (l *link) shakeHands(ctx context.Context, subject string) error {
 	ctx, cancel := context.WithTimeout(ctx, dialPatience)
 	defer cancel()
 	start := time.Now()
-	msg, err := l.nc.RequestWithContext(ctx, greetSubject(jobID, l.peer.ID), nil)
+	msg, err := l.nc.RequestWithContext(ctx, subject, nil)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return fmt.Errorf("another process listens there: %w", err)

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -75,7 +76,10 @@ func Open(cfg Config) (*Links, error) {
 		cfg: cfg, hash: job.NameWord(string(cfg.Job)), gate: g, srv: srv, nc: nc,
 		verbs: map[string]bool{}, questions: map[Peer]*link{}, links: map[Peer]*link{}, retired: map[*link]bool{},
 	}
-	l.subscribe(greetSubject(cfg.Job, cfg.Self), func(m *nats.Msg) { m.Respond(binary.LittleEndian.AppendUint16(nil, Version)) })
+	greet := len(greetSubject(cfg.Job, cfg.Self, ""))
+	l.subscribe(greetSubject(cfg.Job, cfg.Self, "*"), func(m *nats.Msg) {
+		g.respond(m, m.Subject[greet:]+".", binary.LittleEndian.AppendUint16(nil, Version))
+	})
 	prefix := len(frameSubject(cfg.Job, cfg.Self, ""))
 	l.subscribe(frameSubject(cfg.Job, cfg.Self, "*"), func(m *nats.Msg) { l.receive(job.NodeID(m.Subject[prefix:]), m.Data) })
 	return l, nil
@@ -88,15 +92,26 @@ func (c Config) permit(who pki.Name, self string) *server.Permissions {
 	if !speaksAs(who, id) {
 		return nil
 	}
-	return may(self, []string{greetSubject("*", "*"), frameSubject(c.Job, c.Self, id), askSubject(c.Job, c.Self, "*", id)}, nil)
+	return may(self, []string{greetSubject("*", "*", id), frameSubject(c.Job, c.Self, id), askSubject(c.Job, c.Self, "*", id)}, nil)
 }
 
-// client is how this node connects to others.
-func (c Config) client() []nats.Option {
+// client is how this node connects to another, who must be it.
+func (c Config) client(to job.NodeID) []nats.Option {
 	if c.Identity == nil {
 		return nil
 	}
-	return secure(c.Identity.Client(pki.Node))
+	cfg := c.Identity.Client(pki.Node)
+	trusted := cfg.VerifyConnection
+	cfg.VerifyConnection = func(s tls.ConnectionState) error {
+		if err := trusted(s); err != nil {
+			return err
+		}
+		if who, ok := clientName(&s); !ok || !speaksAs(who, to) {
+			return fmt.Errorf("%w: %s answers there, not %s", pki.ErrRefused, who, to)
+		}
+		return nil
+	}
+	return secure(cfg)
 }
 
 // Expel ends the connections of machines that were revoked.

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -325,4 +326,94 @@ func TestALargeMessageEndsItsConnectionOnly(t *testing.T) {
 	if _, err := peer.Ask(within(t, 5*time.Second), p, "echo", []byte("x")); err != nil {
 		t.Error(err)
 	}
+}
+
+// An answer goes to who asked, not to where a reply subject points.
+func TestAnswersGoToTheAskersInboxOnly(t *testing.T) {
+	a := pkitest.New(t)
+	h := councilor(t, a, false)
+	stopped := make(chan []byte, 1)
+	h.Handle("stop", func(p []byte) ([]byte, error) { stopped <- p; return nil, nil })
+	evil, err := rogue(t, a.Identity(t, "node/n2"), h.Addr(), "n2-e")
+	if err != nil {
+		t.Fatal(err)
+	}
+	beat := []byte(`{"version":2,"id":"n2-e"}`)
+	refused := h.Refused()
+	for _, to := range []string{controlPrefix + "ask.stop", inboxOf("n1-x") + ".1", inboxOf("n2-eve") + ".1"} {
+		if err := evil.PublishMsg(&nats.Msg{Subject: beatSubject("n2-e"), Reply: to, Data: beat}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, func() bool { return h.Refused() >= refused+3 })
+	reply, err := evil.SubscribeSync(inboxOf("n2-e") + ".1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	evil.PublishMsg(&nats.Msg{Subject: beatSubject("n2-e"), Reply: inboxOf("n2-e") + ".1", Data: beat})
+	if _, err := reply.NextMsg(5 * time.Second); err != nil {
+		t.Errorf("its own inbox: %v", err)
+	}
+	select {
+	case p := <-stopped:
+		t.Errorf("a node has asked as a user, with %s", p)
+	default:
+	}
+}
+
+// Who is refused under a node's name does not make that node gone.
+func TestARefusedImpostorIsNobodysEnd(t *testing.T) {
+	a := pkitest.New(t)
+	h := councilor(t, a, true)
+	gone := make(chan job.NodeID, 16)
+	h.HandleGone(func(id job.NodeID) { gone <- id })
+	n1 := a.Identity(t, "node/n1")
+	for _, name := range []string{"n2-x", "n2-y"} {
+		if _, err := rogue(t, n1, h.Addr(), name); err == nil {
+			t.Errorf("n1 is let in as %s", name)
+		}
+	}
+	bare := append(secure(&tls.Config{InsecureSkipVerify: true}), nats.Name("n2-z"), silent, nats.NoReconnect())
+	if _, err := nats.Connect(h.Addr(), bare...); err == nil {
+		t.Error("nobody is let in as n2-z")
+	}
+	own, err := rogue(t, n1, h.Addr(), "n1-x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own.Close()
+	if id := <-gone; id != "n1-x" {
+		t.Errorf("%s is said to be gone, want n1-x alone", id)
+	}
+}
+
+// A node makes sure that it is the peer who answers at the peer's address.
+func TestAnotherNodeAtThePeersAddress(t *testing.T) {
+	a := pkitest.New(t)
+	l, _ := secured(t, a, "n1-a")
+	_, other := secured(t, a, "n3-c")
+	_, err := l.Ask(within(t, 5*time.Second), Peer{"n2-b", other.Addr}, "hello", nil)
+	if err == nil || !strings.Contains(err.Error(), "node/n3 answers there") {
+		t.Errorf("%v, want that n3 answers", err)
+	}
+}
+
+// Clients without a certificate are few, and stay for a while only.
+func TestVisitorsAreFew(t *testing.T) {
+	a := pkitest.New(t)
+	h := councilor(t, a, true)
+	in := 0
+	for range maxVisitors + 8 {
+		opts := append(secure(&tls.Config{InsecureSkipVerify: true}), nats.Name(visitor+"v"), silent, nats.NoReconnect())
+		nc, err := nats.Connect(h.Addr(), opts...)
+		if err == nil {
+			in++
+			defer nc.Close()
+		}
+	}
+	if in != maxVisitors {
+		t.Errorf("%d were let in, want %d", in, maxVisitors)
+	}
+	c := asker(t, h, a.Identity(t, "node/n1"), "n1-x")
+	eventually(t, func() bool { _, err := c.Beat(within(t, time.Second), Beat{ID: "n1-x"}); return err == nil })
 }

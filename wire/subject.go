@@ -12,7 +12,7 @@ import (
 // process which got a dead node's port is not taken for it. Who speaks comes last:
 // where there are certificates the server lets each speak as itself only.
 //
-//	carillon.<job>.<node>.greet             version handshake
+//	carillon.<job>.<node>.greet.<from>      version handshake
 //	carillon.<job>.<node>.frame.<from>      frames of a peer
 //	carillon.<job>.<node>.ask.<verb>.<from> questions
 //	carillon.control.beat.<node>            beats, to a coordinator
@@ -27,7 +27,9 @@ func nodeSubject(j job.ID, n job.NodeID, rest string) string {
 	return "carillon." + string(j) + "." + string(n) + "." + rest
 }
 
-func greetSubject(j job.ID, n job.NodeID) string { return nodeSubject(j, n, "greet") }
+func greetSubject(j job.ID, n, from job.NodeID) string {
+	return nodeSubject(j, n, "greet."+string(from))
+}
 
 func frameSubject(j job.ID, n, from job.NodeID) string {
 	return nodeSubject(j, n, "frame."+string(from))

@@ -22,6 +22,7 @@ import (
 type coordinatorFlags struct {
 	cert                                      certFlags
 	name, listen, advertise, join, dir, store string
+	metrics                                   string
 	expect                                    int
 	hold                                      bool
 }
@@ -51,6 +52,7 @@ next one, for coordinators. Outside loopback it needs a certificate (carillon ca
 	flags.IntVar(&f.expect, "bootstrap-expect", 3, "how many of them there are: 1, 3 or 5")
 	flags.StringVar(&f.dir, "dir", "", "the `directory` for the ledger and the metrics, of this coordinator alone")
 	flags.StringVar(&f.store, "store", "", "the `address` of the object store: s3://BUCKET/PREFIX, or a folder that all machines see")
+	flags.StringVar(&f.metrics, "metrics", "", "`host:port` for Prometheus, /metrics over plain HTTP (default: none)")
 	f.cert.add(cmd)
 	holdFlag(cmd, &f.hold)
 	return cmd
@@ -84,17 +86,37 @@ func (f coordinatorFlags) keep(ctx context.Context, cfg coordinator.Config) (err
 	if cfg.Store, err = open.Store(ctx, cfg.StoreAt); err != nil {
 		return err
 	}
+	gauges := coordinator.NewGauges()
+	cfg.Store = objstore.Counted(cfg.Store, gauges.Count)
 	if err := objstore.Broken(objstore.Probe(ctx, cfg.Store)); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("the store %s cannot keep checkpoints (carillon store check says more): %w", cfg.StoreAt, err)
 	}
 	c, err := coordinator.Open(ctx, cfg)
-	if err == nil {
-		err = c.Run(ctx)
+	if err != nil {
+		return err
 	}
+	gauges.Of(c)
+	if err := f.tell(ctx, gauges); err != nil {
+		return err
+	}
+	err = c.Run(ctx)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
+}
+
+// tell answers Prometheus, where that was asked for.
+func (f coordinatorFlags) tell(ctx context.Context, g *coordinator.Gauges) error {
+	if f.metrics == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", f.metrics)
+	if err != nil {
+		return fmt.Errorf("--metrics: %w", err)
+	}
+	go g.Serve(ctx, l) // ends with ctx
+	return nil
 }
 
 func (f coordinatorFlags) config(cmd *cobra.Command) (cfg coordinator.Config, err error) {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -204,7 +203,7 @@ beside that is on their standard error, on their machines.`, arguments(1, 1, "a 
 }
 
 func printLogs(cmd *cobra.Command, c *wire.Control, id job.ID, follow bool) error {
-	out, after := json.NewEncoder(cmd.OutOrStdout()), uint64(0)
+	out, after, told := json.NewEncoder(cmd.OutOrStdout()), uint64(0), ""
 	name, err := json.Marshal(id)
 	if err != nil {
 		return err
@@ -215,8 +214,12 @@ func printLogs(cmd *cobra.Command, c *wire.Control, id job.ID, follow bool) erro
 			return err
 		}
 		lines, err := launch.FetchMetrics(cmd.Context(), c, id, after)
-		if err != nil {
+		if err != nil && (!errors.Is(err, launch.ErrPartial) || cmd.Context().Err() != nil) {
 			return err
+		}
+		if err != nil && err.Error() != told {
+			told = err.Error()
+			cmd.PrintErrln(told)
 		}
 		for _, m := range lines {
 			after = m.Step
@@ -268,13 +271,23 @@ const drainPatience = 40 * time.Second
 
 // drain asks for it again and again, since a leader that is new knows nothing of it.
 func drain(cmd *cobra.Command, c *wire.Control, name string) error {
+	absent := time.Time{} // since when it is in no list: a new leader's is empty at first
 	gone := func() (bool, error) {
 		var all []coordinator.Machine
 		err := askCluster(cmd.Context(), c, coordinator.VerbMachines, nil, &all)
-		there := slices.ContainsFunc(all, func(m coordinator.Machine) bool {
-			return m.Name == name && m.State != coordinator.StateLeft && m.State != coordinator.StateLost
-		})
-		return !there, err
+		there, listed := false, false
+		for _, m := range all {
+			listed = listed || m.Name == name
+			there = there || m.Name == name && m.State != coordinator.StateLeft && m.State != coordinator.StateLost
+		}
+		switch {
+		case listed:
+			absent = time.Time{}
+			return !there, err
+		case absent.IsZero():
+			absent = time.Now()
+		}
+		return time.Since(absent) > 2*coordinator.DefaultSilence, err
 	}
 	if err := askCluster(cmd.Context(), c, coordinator.VerbDrain, []byte(name), nil); err != nil {
 		return err

@@ -51,7 +51,7 @@ within 25 seconds. A second signal ends it at once.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.name, "name", "", "of this machine (default: the host's name)")
+	flags.StringVar(&f.name, "name", "", "of this machine (default: the certificate's, or the host's name)")
 	flags.StringVar(&f.coordinators, "coordinators", os.Getenv("CARILLON_COORDINATORS"), "the coordinators, `host` or host:port, with commas between (default: the token's; $CARILLON_COORDINATORS)")
 	flags.StringVar(&f.tokenFile, "token-file", "", "the `file` with the join token; or $CARILLON_TOKEN")
 	f.cert.add(cmd)
@@ -111,10 +111,20 @@ func leaves(cmd *cobra.Command, hold bool) (context.Context, <-chan string, cont
 }
 
 func (f machineFlags) config(cmd *cobra.Command) (cfg agent.Config, err error) {
+	id, err := f.cert.identity(cmd, pki.Node)
+	if err != nil {
+		return cfg, err
+	}
 	if cfg.Name = f.name; cfg.Name == "" {
 		if cfg.Name, err = hostName(); err != nil {
 			return cfg, err
 		}
+		if id != nil {
+			cfg.Name = id.Name().Name
+		}
+	}
+	if id != nil && id.Name().Name != cfg.Name {
+		return cfg, usage(cmd, "--name %s, and the certificate is of %s: want the same", cfg.Name, id.Name())
 	}
 	if err := pki.CheckName(cfg.Name); err != nil {
 		return cfg, usage(cmd, "--name: %v", err)
@@ -128,9 +138,6 @@ func (f machineFlags) config(cmd *cobra.Command) (cfg agent.Config, err error) {
 		}
 	}
 	if cfg.TLS, err = f.cert.files(cmd); err != nil {
-		return cfg, err
-	}
-	if _, err := f.cert.identity(cmd, pki.Node); err != nil {
 		return cfg, err
 	}
 	if cfg.Devices, err = agent.ParseDevices(f.devices); err != nil {

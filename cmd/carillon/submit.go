@@ -1,16 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"carillon/job"
 	"carillon/launch"
+	"carillon/roster"
 )
 
 // submitFlags are the flags of submit.
@@ -29,7 +34,9 @@ func submitCommand() *cobra.Command {
 		Long: `Gives a job to a cluster: tokenizes the data here, puts it and the base model into the
 cluster's store (what is there already is not sent again), and tells the coordinators.
 Jobs are worked on in the order of their submission, each by every node there is, at most
-the recipe's max_nodes, or lanes.
+the recipe's max_nodes, or lanes. It begins with min_nodes, and waits ten seconds for more.
+Where the recipe leaves lanes out and sets max_nodes, they are chosen for it, and printed:
+carillon train with the same --set lanes=N is the same job.
 
 With --wait it shows how the job goes, and puts the adapter, or the model, and
 metrics.jsonl into the output directory at the end. Ctrl-C only stops looking; "carillon
@@ -65,6 +72,7 @@ func (f submitFlags) run(cmd *cobra.Command, recipe string) error {
 	v := newView(cmd.ErrOrStderr(), cfg.Spec.LoggingSteps)
 	defer v.end()
 	cfg.View = v
+	v.Note(efficiency(cfg.Spec))
 	res, err := launch.Submit(cmd.Context(), cfg, c, f.wait)
 	v.end()
 	if errors.Is(err, launch.ErrGoesOn) && cmd.Context().Err() != nil {
@@ -88,9 +96,39 @@ func (f submitFlags) tell(w io.Writer, recipe string, res launch.Result) error {
 	return err
 }
 
+// spread chooses the lanes where the recipe leaves them out and says how many nodes there
+// will be at most.
+func (f submitFlags) spread(recipe string, s *job.Spec) error {
+	said, err := job.Says(recipe, "lanes")
+	if err != nil || said || s.MaxNodes == 0 || slices.ContainsFunc(f.set, func(kv string) bool { return strings.HasPrefix(kv, "lanes=") }) {
+		return err
+	}
+	return s.Set("lanes", strconv.Itoa(roster.ChooseLanes(s.MinNodes, s.MaxNodes)))
+}
+
+// efficiency tells how much of their time nodes are at work, at every number of them.
+func efficiency(s job.Spec) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d lanes, batches of %d:", s.Lanes, s.Lanes*s.MicroBatchSize)
+	most := min(cmp.Or(s.MaxNodes, s.Lanes), maxShown)
+	for n := max(1, s.MinNodes); n <= most; n++ {
+		fmt.Fprintf(&b, " %d %.0f %%", n, 100*roster.Efficiency(s.Lanes, n))
+		if n < most {
+			b.WriteByte(',')
+		}
+	}
+	return b.String() + " (nodes, and how much of their time is used)"
+}
+
+// maxShown bounds a line.
+const maxShown = 16
+
 func (f submitFlags) config(recipe string) (cfg launch.Config, err error) {
 	cfg = launch.Config{Job: jobID(recipe), Resume: f.resume, Log: slog.New(slog.DiscardHandler)}
 	if cfg.Spec, err = loadRecipe(recipe, f.set); err != nil {
+		return cfg, err
+	}
+	if err := f.spread(recipe, &cfg.Spec); err != nil {
 		return cfg, err
 	}
 	if f.name != "" {

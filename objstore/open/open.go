@@ -50,7 +50,11 @@ func within(ctx context.Context, address string, first time.Duration) (objstore.
 	if err := objstore.Retry(s, first).List(ctx, "store-check/none/", func(string) error { return nil }); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", s, err)
 	}
-	return objstore.Retry(objstore.AtMost(callsAtOnce, s), patience), nil
+	var served objstore.Store = s
+	if a.PerSecond > 0 {
+		served = objstore.Paced(a.PerSecond, s)
+	}
+	return objstore.Retry(objstore.AtMost(callsAtOnce, served), patience), nil
 }
 
 // Local says whether an address is that of a folder.

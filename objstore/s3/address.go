@@ -11,23 +11,24 @@ import (
 
 // Address is a place in a bucket, as a URL says it:
 //
-//	s3://BUCKET[/PREFIX][?endpoint=URL&region=NAME&path_style=BOOL&sse=AES256|aws:kms&sse_kms_key_id=ID]
+//	s3://BUCKET[/PREFIX][?endpoint=URL&region=NAME&path_style=BOOL&sse=AES256|aws:kms&sse_kms_key_id=ID&requests_per_second=N]
 //
 // It holds no credentials and names no file, so that it means the same on every
 // machine of a job.
 type Address struct {
 	Bucket, Prefix string
-	Endpoint       string // of the service, a URL; "" is what the environment says, or AWS
-	Region         string // "" is what the environment says
-	PathStyle      *bool  // the bucket in the path, not in the host's name; nil: with an Endpoint
-	SSE            string // server-side encryption: "", "AES256" or "aws:kms"
-	KMSKey         string // the key of aws:kms; "" is the bucket's own
+	Endpoint       string  // of the service, a URL; "" is what the environment says, or AWS
+	Region         string  // "" is what the environment says
+	PathStyle      *bool   // the bucket in the path, not in the host's name; nil: with an Endpoint
+	SSE            string  // server-side encryption: "", "AES256" or "aws:kms"
+	KMSKey         string  // the key of aws:kms; "" is the bucket's own
+	PerSecond      float64 // requests of one process; 0: as many as it likes
 }
 
 // Scheme is what the addresses of this package begin with.
 const Scheme = "s3://"
 
-var addressKeys = []string{"endpoint", "region", "path_style", "sse", "sse_kms_key_id"}
+var addressKeys = []string{"endpoint", "region", "path_style", "sse", "sse_kms_key_id", "requests_per_second"}
 
 // ParseAddress reads an address. No error repeats it whole: people put secrets into URLs.
 func ParseAddress(text string) (Address, error) {
@@ -54,7 +55,20 @@ func ParseAddress(text string) (Address, error) {
 	if err := a.setPathStyle(q.Get("path_style")); err != nil {
 		return Address{}, err
 	}
+	if err := a.setPerSecond(q.Get("requests_per_second")); err != nil {
+		return Address{}, err
+	}
 	return a, a.check()
+}
+
+func (a *Address) setPerSecond(text string) (err error) {
+	if text == "" {
+		return nil
+	}
+	if a.PerSecond, err = strconv.ParseFloat(text, 64); err != nil || !(a.PerSecond > 0 && a.PerSecond <= 1e6) {
+		return fmt.Errorf("s3://%s: requests_per_second: %q is no number above 0", a.Bucket, text)
+	}
+	return nil
 }
 
 func (a *Address) setPathStyle(text string) error {
