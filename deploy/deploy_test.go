@@ -1,13 +1,20 @@
 package deploy
 
 import (
+	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"go.yaml.in/yaml/v4"
+
 	"carillon/testtool"
+	"carillon/wire"
 )
 
 // Kubernetes' own types decode the manifests, and take no key that they do not know.
@@ -70,7 +77,48 @@ func TestUnitsAreSystemds(t *testing.T) {
 }
 
 func TestScriptsAreShells(t *testing.T) {
-	if out, err := exec.Command("bash", "-n", "slurm/carillon.sbatch").CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	var sky struct{ Setup, Run string }
+	text, err := os.ReadFile("skypilot/carillon.yaml")
+	if err == nil {
+		err = yaml.Unmarshal(text, &sky)
+	}
+	batch, err2 := os.ReadFile("slurm/carillon.sbatch")
+	if err != nil || err2 != nil {
+		t.Fatal(err, err2)
+	}
+	for _, script := range []string{string(batch), sky.Setup, sky.Run} {
+		cmd := exec.Command("bash", "-n")
+		cmd.Stdin = strings.NewReader(script)
+		if out, err := cmd.CombinedOutput(); err != nil || script == "" {
+			t.Errorf("%v\n%s\n%s", err, out, script)
+		}
+	}
+}
+
+// devices is for how many nodes of a machine ports are opened.
+const devices = 16
+
+// opened finds the ports that an image or a manifest names.
+var opened = regexp.MustCompile(`(?m)(?:EXPOSE|[pP]ort:) ([0-9 ]+)`)
+
+// The image and the manifests open what the program listens on, and no more.
+func TestPortsAreTheProgram(t *testing.T) {
+	hub, raft, first, last := fmt.Sprint(wire.HubPort), fmt.Sprint(wire.RaftPort), fmt.Sprint(wire.NodePort), fmt.Sprint(wire.NodePort+devices-1)
+	for name, want := range map[string][]string{
+		"Containerfile": {hub, raft, first}, "kubernetes/coordinators.yaml": {hub, raft}, "kubernetes/nodes.yaml": {first, last},
+	} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports := map[string]bool{}
+		for _, m := range opened.FindAllStringSubmatch(string(text), -1) {
+			for _, port := range strings.Fields(m[1]) {
+				ports[port] = true
+			}
+		}
+		if got := slices.Sorted(maps.Keys(ports)); !slices.Equal(got, want) {
+			t.Errorf("%s opens %v, the program listens on %v", name, got, want)
+		}
 	}
 }

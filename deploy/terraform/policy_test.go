@@ -3,6 +3,7 @@ package terraform
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -113,6 +114,10 @@ func inside(body *hclsyntax.Body, name string, fn func(*hclsyntax.Body)) {
 
 func (p *policy) resource(b *hclsyntax.Block) {
 	name, body := b.Labels[0]+"."+b.Labels[1], b.Body
+	p.need(!inState.MatchString(b.Labels[0]), "%s would put a secret into Terraform's state", name)
+	if role := p.text(body, "role"); strings.HasPrefix(b.Labels[0], "google_") && body.Attributes["role"] != nil {
+		p.need(slices.Contains(roles, role), "%s gives the role %s", name, role)
+	}
 	switch b.Labels[0] {
 	case "aws_vpc_security_group_ingress_rule":
 		p.need(!strings.Contains(p.text(body, "cidr_ipv4")+p.text(body, "cidr_ipv6"), "/0"), "%s is open to the world", name)
@@ -131,8 +136,19 @@ func (p *policy) resource(b *hclsyntax.Block) {
 		})
 	case "aws_security_group":
 		p.need(body.Attributes["ingress"] == nil && len(body.Blocks) == 0, "%s has rules of its own", name)
-	case "aws_instance", "aws_launch_template":
+	case "aws_instance":
+		p.coordinators(name, body, "instance_market_options")
 		p.machine(name, body)
+	case "aws_launch_template":
+		p.machine(name, body)
+	case "google_compute_instance":
+		p.coordinators(name, body, "scheduling")
+		inside(body, "access_config", func(*hclsyntax.Body) { p.need(false, "%s has an address outside", name) })
+	case "google_tpu_v2_vm":
+		inside(body, "network_config", func(n *hclsyntax.Body) {
+			p.need(p.text(n, "enable_external_ips") == "false", "%s has an address outside", name)
+		})
+		inside(body, "scheduling_config", func(s *hclsyntax.Body) { p.need(p.text(s, "spot") == "true", "%s is not spot", name) })
 	case "aws_iam_policy_document":
 		p.document(name, body)
 	case "aws_s3_bucket_public_access_block":
@@ -150,6 +166,18 @@ func (p *policy) resource(b *hclsyntax.Block) {
 			p.need(p.text(s, "provisioning_model") == "SPOT", "%s is not spot", name)
 		})
 	}
+}
+
+// inState are resources whose content, a secret, Terraform keeps.
+var inState = regexp.MustCompile(`_secret_version|^random_|^tls_`)
+
+// roles are Google's that we give: to read, and to use one key.
+var roles = []string{"roles/storage.objectViewer", "roles/secretmanager.secretAccessor", "roles/cloudkms.cryptoKeyEncrypterDecrypter"}
+
+// coordinators are three, and not spot.
+func (p *policy) coordinators(name string, body *hclsyntax.Body, spot string) {
+	p.need(p.text(body, "count") == "3", "%s are not three", name)
+	inside(body, spot, func(*hclsyntax.Body) { p.need(false, "%s may be spot machines", name) })
 }
 
 // machine is about AWS's: IMDSv2 and encrypted disks.
@@ -226,6 +254,15 @@ func TestTheRulesCatch(t *testing.T) {
 		{"aws", `status = "Enabled"`, `status = "Suspended"`, "is off"},
 		{"aws", `resource "aws_s3_bucket_server_side_encryption_configuration"`, `resource "aws_s3_other"`, "0 of aws_s3_bucket_server_side_encryption_configuration"},
 		{"aws", `on_demand_percentage_above_base_capacity = 0`, `on_demand_percentage_above_base_capacity = 100`, "not of spot machines"},
+		{"aws", `  count                = 3`, `  count = 2`, "are not three"},
+		{"aws", "  primary_network_interface {", "  instance_market_options {\n    market_type = \"spot\"\n  }\n  primary_network_interface {", "may be spot machines"},
+		{"aws", `data "aws_secretsmanager_secret" "token"`, `data "aws_secretsmanager_secret_version" "token"`, "into Terraform's state"},
+		{"gcp", `roles/storage.objectViewer`, `roles/storage.admin`, "gives the role roles/storage.admin"},
+		{"gcp", `  service_account {`, "  network_interface {\n    access_config {}\n  }\n  service_account {", "has an address outside"},
+		{"gcp", `enable_external_ips = false`, `enable_external_ips = true`, "has an address outside"},
+		{"gcp", `    spot        = true`, `    spot = false`, "google_tpu_v2_vm.node is not spot"},
+		{"gcp", `default_kms_key_name = google_kms_crypto_key.bucket.id`, ``, "encrypted false"},
+		{"gcp", `  lifecycle_rule {`, `  cors {`, "lifecycle false"},
 		{"gcp", `source_ranges = var.user_cidrs`, `source_ranges = ["0.0.0.0/0"]`, "open to the world"},
 		{"gcp", `source_tags = ["${var.name}-coordinator"]`, ``, "lets everybody in"},
 		{"gcp", `raft_port    = 7401`, `raft_port = 22`, "the program listens on"},

@@ -112,6 +112,9 @@ func checkFiles(t *testing.T, what string, c cloudConfig) {
 	var paths []string
 	for _, f := range c.WriteFiles {
 		paths = append(paths, f.Path, filepath.Base(f.Path))
+		if strings.HasSuffix(f.Path, ".service") {
+			checkUnit(t, what, filepath.Base(f.Path), f.Content)
+		}
 		if !strings.HasPrefix(f.Content, "#!") {
 			continue
 		}
@@ -123,8 +126,26 @@ func checkFiles(t *testing.T, what string, c cloudConfig) {
 	}
 	for _, cmd := range c.RunCmd {
 		last := cmd[len(cmd)-1]
-		if last != "daemon-reload" && !slices.Contains(paths, last) {
+		if last != "daemon-reload" && !slices.ContainsFunc(paths, func(p string) bool { return strings.Contains(last, p) }) {
 			t.Errorf("%s: %v starts what is not there", what, cmd)
 		}
+	}
+}
+
+// checkUnit asks systemd, where there is one.
+func checkUnit(t *testing.T, what, name, text string) {
+	t.Helper()
+	program, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Logf("%s: there is no systemd-analyze here: its unit is not checked", what)
+		return
+	}
+	path := filepath.Join(t.TempDir(), name)
+	here := strings.ReplaceAll(text, "/usr/local/bin/carillon", "/bin/echo") // it looks for the program
+	if err := os.WriteFile(path, []byte(here), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(program, "verify", "--man=no", path).CombinedOutput(); err != nil || strings.Contains(string(out), path) {
+		t.Errorf("%s: %v\n%s", what, err, out)
 	}
 }

@@ -47,8 +47,9 @@ resource "aws_instance" "coordinator" {
   })
   tags       = { Name = "${var.name}-c${count.index + 1}" }
   depends_on = [aws_eip.coordinator, aws_iam_role_policy.coordinator_secret, aws_iam_role_policy.coordinator_store]
+  # Another image or program does not stop all three at once: README.md says how it comes in.
   lifecycle {
-    ignore_changes = [ami]
+    ignore_changes = [ami, user_data]
   }
 }
 

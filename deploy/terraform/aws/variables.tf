@@ -77,7 +77,7 @@ variable "node_types" {
 }
 
 variable "node_count" {
-  description = "How many nodes are wanted."
+  description = "How many nodes are wanted at first; later, aws autoscaling set-desired-capacity says it."
   type        = number
   default     = 4
 }

@@ -100,7 +100,7 @@ resource "google_compute_region_instance_group_manager" "nodes" {
     minimal_action               = "REPLACE"
     instance_redistribution_type = "NONE"
     max_surge_fixed              = 0
-    max_unavailable_fixed        = 3
+    max_unavailable_fixed        = max(3, length(data.google_compute_zones.all.names)) # not less than zones: Google refuses that
   }
   lifecycle {
     ignore_changes = [target_size]

@@ -83,7 +83,7 @@ variable "node_types" {
 }
 
 variable "node_count" {
-  description = "How many nodes are wanted."
+  description = "How many nodes are wanted at first; later, gcloud compute instance-groups managed resize says it."
   type        = number
   default     = 4
 }
