@@ -73,9 +73,10 @@ type Agent struct {
 	leaving chan struct{} // closed when it is to leave
 	once    sync.Once
 
-	mu    sync.Mutex // guards the fields below
-	state string
-	work  *work // nil between jobs
+	mu     sync.Mutex // guards the fields below
+	state  string
+	atRisk bool
+	work   *work // nil between jobs
 }
 
 const (
@@ -138,7 +139,11 @@ func (a *Agent) heedNotices(ctx context.Context, leave <-chan string) {
 		a.log.Warn("notice", "notice", n.String())
 		if n.Leave {
 			a.leave(n.String())
+			return
 		}
+		a.mu.Lock()
+		a.atRisk = true // the next beat says so, and the job is saved
+		a.mu.Unlock()
 	})
 	select {
 	case why := <-leave:
@@ -266,7 +271,7 @@ func (a *Agent) beat(ctx context.Context, leaving bool) (wire.Answer, bool) {
 	defer cancel()
 	host, _ := os.Hostname()
 	a.mu.Lock()
-	b := wire.Beat{ID: a.id, Name: a.cfg.Name, Host: host, PID: os.Getpid(), Devices: a.deviceNames(), State: a.state, Leaving: leaving}
+	b := wire.Beat{ID: a.id, Name: a.cfg.Name, Host: host, PID: os.Getpid(), Devices: a.deviceNames(), State: a.state, AtRisk: a.atRisk, Leaving: leaving}
 	a.mu.Unlock()
 	answer, err := a.control.Beat(ctx, b)
 	if err != nil {

@@ -109,6 +109,9 @@ func (c *Coordinator) see(now time.Time, b wire.Beat) {
 	if b.Ready && !s.beat.Ready {
 		s.readySince = now
 	}
+	if b.AtRisk && !s.beat.AtRisk && c.lead != nil {
+		c.lead.saveNow = true // before it goes, perhaps without another word
+	}
 	if b.Failed && !(s.beat.Failed && s.beat.Roster == b.Roster) {
 		s.failedSince = now
 	}
@@ -162,8 +165,8 @@ func (c *Coordinator) instruct(now time.Time, j *ledger.Job, b wire.Beat, a *wir
 	if b.Holding > 0 {
 		a.HoldAfter, a.Hold = b.Holding, c.holds(j, b.Holding)
 	}
-	if j.Roster.Rank(b.ID) == 0 && c.saveDue(now, j) {
-		a.Save, l.asked = true, now
+	if j.Roster.Rank(b.ID) == 0 && (c.saveDue(now, j) || l.saveNow) {
+		a.Save, l.asked, l.saveNow = true, now, false
 	}
 }
 

@@ -596,3 +596,26 @@ func TestMetricsForPrometheus(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A machine that its cloud may take away soon has the job saved.
+func TestAMachineAtRiskHasTheJobSaved(t *testing.T) {
+	c := newCouncil(t, nil, "c1")
+	u := c.control("")
+	if err := c.ask(u, VerbSubmit, wire.JobInfo{ID: "a", Spec: aSpec(t, func(s *job.Spec) { s.Nodes = 1 }), Steps: 30}, nil); err != nil {
+		t.Fatal(err)
+	}
+	n, m := c.control("n1-1"), c.control("m1-1")
+	ready := wire.Beat{ID: "n1-1", Job: "a", Addr: "nats://127.0.0.1:1", Ready: true, Warm: true, Probe: "aa", State: "ready"}
+	await(t, "a roster", func() bool { a := c.beat(n, ready); return a.Roster != nil })
+	if a := c.beat(n, ready); a.Save {
+		t.Error("a save is wanted before anything happened")
+	}
+	c.beat(m, wire.Beat{ID: "m1-1", AtRisk: true})
+	if a := c.beat(n, ready); !a.Save {
+		t.Error("rank 0 is not told to save")
+	}
+	c.beat(m, wire.Beat{ID: "m1-1", AtRisk: true})
+	if a := c.beat(n, ready); a.Save {
+		t.Error("one risk is told twice")
+	}
+}

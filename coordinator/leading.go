@@ -33,6 +33,7 @@ type leading struct {
 	plans    plans
 	records  records
 	asked    time.Time // when a save was asked for last, or made
+	saveNow  bool      // a save is wanted
 	waiting  string    // what roster.Next waits for
 	alarm    string    // why the job cannot go on
 }
@@ -47,7 +48,7 @@ func newLeading(term uint64) *leading {
 func (l *leading) begin(id job.ID) {
 	l.job, l.turned, l.journal = id, time.Now(), nil
 	l.saved, l.opened, l.troubles, l.plans, l.records = 0, false, map[string]string{}, plans{}, newRecords()
-	l.asked, l.waiting, l.alarm = time.Now(), "", ""
+	l.asked, l.saveNow, l.waiting, l.alarm = time.Now(), false, "", ""
 }
 
 func (l *leading) nudge() {

@@ -156,6 +156,7 @@ var unbuilt = map[string][]string{
 		"special_tokens", "tokens", "tokenizer_type", "model_type",
 		"trust_remote_code", "report_to", "wandb_project", "early_stopping_min_delta", "metric_for_best_model",
 		"loss_watchdog_threshold", "adapters", "groups", "seeds",
+		"priority", "priority_class", "preemption", "preemptible",
 	},
 	"lora": {
 		"lora_bias", "layers_pattern", "layer_replication", "target_parameters", "trainable_token_indices",

@@ -159,6 +159,7 @@ func TestParseRefuses(t *testing.T) {
 		{small + "test_datasets: [{path: x, pth: y}]\n", `r.yaml:4: unknown key "datasets.pth"`},
 		{small + "test_datasets: [{path: x, ds_type: xml}]\n", `test_datasets[0].ds_type: "xml" is unknown; want json, jsonl, csv, tsv, parquet or text`},
 		{small + "delayed_scaling: true\n", "delayed_scaling is not built yet"},
+		{small + "priority: high\n", "priority is not built yet; leave it out"},
 		{small + "lora: {rank: 4}\n", "r.yaml:4: lora.rank is spelled lora.r here: write lora.r: 4"},
 		{small + "hub: true\n", "r.yaml:4: hub is not built yet; leave it out"},
 		{small + "lora: {lora_bias: true}\n", "r.yaml:4: lora.lora_bias is not built yet"},

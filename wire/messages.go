@@ -77,6 +77,7 @@ type Beat struct {
 	Parts     []Part           `json:"parts,omitempty"`
 	LeftOut   uint64           `json:"left_out,omitempty"` // last step whose checkpoint this node had no time to keep
 	Devices   []string         `json:"devices,omitempty"`  // of a machine
+	AtRisk    bool             `json:"at_risk,omitempty"`  // a machine that its cloud may take away soon
 	State     string           `json:"state,omitempty"`    // one word for people: installing, compiling, ready, …
 	Error     string           `json:"error,omitempty"`    // what ended this node, if something did
 }
