@@ -2,7 +2,7 @@
 # make bits      the promise, on the demo's job: one hash whatever happens (ten minutes on two cores)
 # make bench     the measurements of docs/bench.md (alone on the machine; CARILLON_PYTHON: a Python with torch, peft and adapters)
 # make bench-checkpoint  what a checkpoint holds steps up, and how fast it is saved to and restored from a bucket
-# make chaos     two leaders race for HEAD a thousand times on each store
+# make chaos     two leaders race for HEAD a thousand times on each store; two dozen machines leave, each at another moment
 # make cluster-test  three coordinators, five nodes and an S3 server on nine addresses; launch over ssh and in a Slurm allocation (eight minutes)
 # make demo      the demo
 # make fuzz      every fuzz target for FUZZTIME (20000x: so many inputs)
@@ -43,6 +43,7 @@ bench-checkpoint:
 	go test ./objstore/s3 -run='^$$' -bench=BesidePlain -benchtime=7x
 
 chaos:
+	go test -count=1 -v -timeout=60m -run=LeavingAtAnyMoment ./systest -leaves 24
 	go test -count=1 -v -run=TwoLeaders ./checkpoint -rounds 1000
 
 cluster-test:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -224,6 +225,47 @@ func TestMachinesLeaveAndTheJobGoesOn(t *testing.T) {
 	for _, r := range res.Rosters {
 		if strings.Contains(r, "lost") || strings.Contains(r, "failed") {
 			t.Errorf("a roster that nobody's leaving explains: %s", r)
+		}
+	}
+}
+
+// A machine leaves at some moment of a job that evaluates and saves after every step: while
+// it fetches, compiles, says hello, catches up, steps, evaluates or stores. It is gone in
+// time, and nothing of it is seen in the result.
+func TestLeavingAtAnyMoment(t *testing.T) {
+	set := append(slices.Clone(long), "eval_steps=1", "save_steps=1")
+	want := alone(t, spec(t, set...))
+	for i := range *leaves {
+		c := startCluster(t)
+		c.machine("stays", "go:2")
+		got := c.submit("one", spec(t, set...))
+		c.until("it trains", func(s coordinator.Status) bool { return s.Step > 0 })
+		m := c.machine("leaves", "go:2")
+		seen := map[string]bool{} // so many different things of it
+		s := c.until("its moment", func(s coordinator.Status) bool {
+			for _, m := range s.Members {
+				if strings.HasPrefix(m.Name, "leaves") {
+					seen[fmt.Sprint(m.Name, " ", m.State, " rank ", m.Rank, " step ", m.Step)] = true
+				}
+			}
+			return len(seen) > i || s.End != nil
+		})
+		began := time.Now()
+		m.leave <- "a test"
+		<-m.done
+		took := time.Since(began)
+		res := <-got
+		t.Logf("after step %d, the %d. thing that was seen of it, it left in %v", s.Step, len(seen), took)
+		if took > 25*time.Second {
+			t.Errorf("it took %v to leave", took)
+		}
+		if res.AdapterSHA256 != want.adapter {
+			t.Errorf("adapter %s, want %s", res.AdapterSHA256, want.adapter)
+		}
+		for _, r := range res.Rosters {
+			if strings.Contains(r, "lost") || strings.Contains(r, "failed") {
+				t.Errorf("left after step %d: %s", s.Step, r)
+			}
 		}
 	}
 }

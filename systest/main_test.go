@@ -19,8 +19,9 @@ import (
 )
 
 var (
-	bits  = flag.Bool("bits", false, "hold the promise on recipes/demo.yaml too (ten minutes)")
-	steps = flag.Int("steps", 0, "with -bits: so many steps instead of the recipe's")
+	bits   = flag.Bool("bits", false, "hold the promise on recipes/demo.yaml too (ten minutes)")
+	leaves = flag.Int("leaves", 1, "how many machines leave, each at another moment of a job")
+	steps  = flag.Int("steps", 0, "with -bits: so many steps instead of the recipe's")
 )
 
 // TestMain is also the program that the tests start: a node, a coordinator, or a
