@@ -107,6 +107,9 @@ func Run(ctx context.Context, cfg Config, leave <-chan string) error {
 	defer cancel()
 	go a.heedNotices(ctx, leave)
 	if err := a.open(ctx); err != nil {
+		if a.isLeaving() {
+			return nil // before it had joined
+		}
 		return err
 	}
 	defer a.control.Close()
@@ -157,6 +160,15 @@ func (a *Agent) leave(why string) {
 		a.log.Info("leaving", "why", why)
 		close(a.leaving)
 	})
+}
+
+func (a *Agent) isLeaving() bool {
+	select {
+	case <-a.leaving:
+		return true
+	default:
+		return false
+	}
 }
 
 // open finds out who this machine is, and begins to look for the coordinators. A reason

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -53,8 +54,14 @@ func allDevices(dev string) []Device {
 	return []Device{{Name: backend.CPU, Backend: backend.Auto}} // a TPU is found by it, too
 }
 
-// numbersOf lists the GPUs that have a device file.
+// visibleGPUs is how others, such as Slurm, say which GPUs are ours.
+const visibleGPUs = "CUDA_VISIBLE_DEVICES"
+
+// numbersOf lists the GPUs that are ours, or else those that have a device file.
 func numbersOf(dev string) (numbers []string) {
+	if list, ok := os.LookupEnv(visibleGPUs); ok {
+		return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+	}
 	files, _ := filepath.Glob(filepath.Join(dev, "nvidia[0-9]*"))
 	for _, f := range files {
 		numbers = append(numbers, strings.TrimPrefix(filepath.Base(f), "nvidia"))
@@ -71,11 +78,12 @@ func several(kind string, n int) (all []Device) {
 
 func gpus(numbers []string) (all []Device, err error) {
 	for i, text := range numbers {
-		n, err := strconv.Atoi(strings.TrimSpace(text))
-		if err != nil || n < 0 || slices.Contains(numbers[:i], text) {
+		n, err := strconv.Atoi(text)
+		named := strings.HasPrefix(text, "GPU-") || strings.HasPrefix(text, "MIG-")
+		if !named && (err != nil || n < 0) || slices.Contains(numbers[:i], text) {
 			return nil, fmt.Errorf("devices: GPU %q: want the GPUs' numbers, each once, as in cuda:0,1", text)
 		}
-		all = append(all, Device{Name: fmt.Sprintf("cuda:%d", n), Backend: backend.CUDA, Env: []string{fmt.Sprintf("CUDA_VISIBLE_DEVICES=%d", n)}})
+		all = append(all, Device{Name: "cuda:" + text, Backend: backend.CUDA, Env: []string{visibleGPUs + "=" + text}})
 	}
 	if len(all) == 0 {
 		return nil, fmt.Errorf("devices: this machine has no GPU that its system knows (/dev/nvidia0)")

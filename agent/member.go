@@ -78,12 +78,26 @@ func (a *Agent) join(ctx context.Context, dir string) (*pki.Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := c.Join(ctx, payload)
+	answer, err := a.insist(ctx, func(ctx context.Context) ([]byte, error) { return c.Join(ctx, payload) })
 	if err != nil {
 		return nil, fmt.Errorf("join the cluster: %w", err)
 	}
 	a.log.Info("joined", "machine", a.cfg.Name)
 	return keep(answer, dir)
+}
+
+// insist asks until there is an answer, and says why there is none.
+func (a *Agent) insist(ctx context.Context, ask func(context.Context) ([]byte, error)) ([]byte, error) {
+	for {
+		asking, cancel := context.WithTimeoutCause(ctx, complainAfter, fmt.Errorf("no answer within %v", complainAfter))
+		answer, err := ask(asking)
+		cancel()
+		var said *wire.RemoteError
+		if err == nil || errors.As(err, &said) || ctx.Err() != nil {
+			return answer, err
+		}
+		a.log.Warn("no coordinator answers; trying again", "error", err)
+	}
 }
 
 // keep takes up what a coordinator granted.
@@ -99,7 +113,7 @@ func keep(answer []byte, dir string) (*pki.Identity, error) {
 }
 
 // renewEvery is how often a machine looks whether its certificate ends soon.
-const renewEvery = time.Minute
+const renewEvery = 10 * time.Second
 
 // renew keeps the certificate that this machine got with a token from ending. Its nodes
 // see the new one in its place.
@@ -110,7 +124,7 @@ func (a *Agent) renew(ctx context.Context) {
 	t := time.NewTicker(renewEvery)
 	defer t.Stop()
 	for {
-		if left := time.Until(a.identity.Expires()); left < pki.NodeLife*2/3 {
+		if left := time.Until(a.identity.Expires()); left < pki.NodeLife*2/3 || a.identity.Distrusted() {
 			if err := a.renewOnce(ctx); err != nil {
 				a.log.Warn("the certificate could not be renewed; trying again", "ends in", left, "error", err)
 			}

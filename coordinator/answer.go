@@ -74,6 +74,9 @@ func (c *Coordinator) answerElse(j *ledger.Job, b wire.Beat, a *wire.Answer) {
 		a.Refused = fmt.Sprintf("this cluster knows no job %s", b.Job)
 	case old.End == nil: // it begins again later, with other nodes
 		a.Released, a.Stop = true, true
+		if old.Complete != nil {
+			a.SavedStep = old.Complete.Step
+		}
 	default:
 		a.Released, a.SavedStep, a.Recorded, a.Generation = true, old.End.Step, math.MaxUint64, old.Generation
 		if old.End.Error != "" {

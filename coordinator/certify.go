@@ -54,6 +54,9 @@ func (c *Coordinator) join(payload []byte) ([]byte, error) {
 // renewCertificate gives a machine another certificate in time. Whoever asks has shown
 // the one before.
 func (c *Coordinator) renewCertificate(machine string, request []byte) ([]byte, error) {
+	if c.cfg.Identity.Revoked(c.cfg.Identity.Name()) {
+		return nil, errors.New("this coordinator is revoked, and so is what it certifies")
+	}
 	if err := c.welcome(machine); err != nil {
 		return nil, err
 	}

@@ -6,11 +6,13 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"carillon/job"
 	"carillon/ledger"
 	"carillon/roster"
+	"carillon/wire"
 )
 
 // decide looks at all that the leader knows and proposes what follows from it.
@@ -178,36 +180,49 @@ func (c *Coordinator) end(j *ledger.Job) *ledger.End {
 	return nil
 }
 
-// hopeless is how many nodes of a cluster may fail before there is a roster, while others
-// are still getting ready.
+// hopeless is how often the nodes of a cluster may fail before there is a roster.
 const hopeless = 3
 
 // broken says why the job cannot go on, by what its nodes say, or "". A member speaks for
 // all: each does the same. Before there are members one is enough on one machine; in a
-// cluster it may be that machine's fault. c.mu is held.
+// cluster it may be that machine's fault, so it takes several failures, and no machine
+// that has not failed. A job that was saved waits for other machines. c.mu is held.
 func (c *Coordinator) broken(j *ledger.Job) string {
-	now, failed, hopes, last := time.Now(), 0, 0, ""
+	failures, failed, last := 0, map[string]bool{}, ""
 	for _, id := range c.sorted(j) {
 		s := c.nodes[id]
 		switch {
 		case s.beat.Error == "":
-			if c.alive(now, id) && !s.beat.Leaving {
-				hopes++
-				if s.beat.Ready {
-					hopes += hopeless
-				}
-			}
 		case j.Roster.Has(id):
 			return fmt.Sprintf("%s: %s", id, s.beat.Error)
 		case len(j.Roster.Members) == 0 && s.seen.After(c.lead.turned):
-			failed++
+			failures++
+			failed[machineOf(s.beat.Name)] = true
 			last = fmt.Sprintf("%s: %s", id, s.beat.Error)
 		}
 	}
-	if failed > 0 && c.inCluster() && (hopes > hopeless || hopes > 0 && failed < hopeless) {
+	if c.inCluster() && (failures < hopeless || j.Complete != nil || c.wellBeside(failed, j)) {
 		return ""
 	}
 	return last
+}
+
+// wellBeside says whether a machine is there that has not failed. c.mu is held.
+func (c *Coordinator) wellBeside(failed map[string]bool, j *ledger.Job) bool {
+	now := time.Now()
+	for id, s := range c.nodes {
+		here := (s.beat.Job == "" || s.beat.Job == j.ID) && s.beat.Error == "" && !s.beat.Leaving && c.alive(now, id)
+		if here && (s.beat.Ready || !failed[machineOf(s.beat.Name)]) {
+			return true
+		}
+	}
+	return false
+}
+
+// machineOf is the machine of a node's name.
+func machineOf(name string) string {
+	machine, _, _ := strings.Cut(name, wire.DeviceMark)
+	return machine
 }
 
 // allDone says of a job that was asked to stop whether nothing more will come:

@@ -218,7 +218,7 @@ func (c *Coordinator) submit(payload []byte) ([]byte, error) {
 		return nil, fmt.Errorf("submission: %w", err)
 	}
 	if !plainID.MatchString(string(i.ID)) {
-		return nil, fmt.Errorf("job id %q: want small letters, digits and -", i.ID)
+		return nil, fmt.Errorf("job id %q: want up to 63 small letters, digits and -, not beginning with -", i.ID)
 	}
 	if c.inCluster() {
 		i.Store = c.cfg.StoreAt

@@ -191,7 +191,7 @@ func FetchMetrics(ctx context.Context, c *wire.Control, id job.ID, after uint64)
 		if err != nil && len(answers) == 0 {
 			return nil, err
 		}
-		silent = err
+		silent = cmp.Or(silent, err)
 		if more, err = merge(lines, answers, &after); err != nil {
 			return nil, err
 		}

@@ -62,6 +62,18 @@ func (id *Identity) Expires() time.Time {
 	return own.Leaf.NotAfter
 }
 
+// Distrusted says whether the coordinator that certified this process was revoked: others
+// take the certificate no more, and it is time for another.
+func (id *Identity) Distrusted() bool {
+	_, own := id.current()
+	for _, der := range own.Certificate[1:] {
+		if c, err := x509.ParseCertificate(der); err == nil && id.certifiedByRevoked([]*x509.Certificate{nil, c}) {
+			return true
+		}
+	}
+	return false
+}
+
 // Refused counts the connections that were refused for their certificates.
 func (id *Identity) Refused() uint64 { return id.refused.Load() }
 

@@ -223,8 +223,15 @@ func (c Config) devicesOf(h Host) (string, error) {
 	if h.Slots == 0 {
 		return c.Devices, nil
 	}
-	switch kind, _, _ := strings.Cut(c.Devices, ":"); kind {
+	switch kind, list, _ := strings.Cut(c.Devices, ":"); kind {
 	case "cuda":
+		if list != "" {
+			given := strings.Split(list, ",")
+			if len(given) < h.Slots {
+				return "", fmt.Errorf("host %s has slots=%d, and --devices %s names fewer GPUs", h.Name, h.Slots, c.Devices)
+			}
+			return "cuda:" + strings.Join(given[:h.Slots], ","), nil
+		}
 		numbers := make([]string, h.Slots)
 		for i := range numbers {
 			numbers[i] = strconv.Itoa(i)

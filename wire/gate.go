@@ -23,6 +23,7 @@ type gate struct {
 	anyone   bool                                                // clients without a certificate may connect, too
 
 	secret string // which this process's own connections show
+	mark   string // ends the users of clients that were let in: nobody else can know it
 	srv    atomic.Pointer[server.Server]
 	log    *serverLog
 
@@ -37,8 +38,8 @@ const handshakePatience = 2
 
 // Who has no certificate may stay for a while, and few may at a time.
 const (
-	visitTime   = 15 * time.Second
-	maxVisitors = 64
+	visitTime   = 8 * time.Second
+	maxVisitors = 256
 )
 
 // maxConnections bounds the clients of a process, of which each is some goroutines
@@ -50,7 +51,7 @@ const maxSubscriptions = 4096
 
 // guard makes a server's options those of a guarded one.
 func (g *gate) guard(o *server.Options) {
-	g.secret = rand.Text()
+	g.secret, g.mark = rand.Text(), " "+rand.Text()
 	o.CustomClientAuthentication = g
 	o.MaxConn, o.MaxSubs = maxConnections, maxSubscriptions
 	o.AuthTimeout = handshakePatience
@@ -82,7 +83,7 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 			if !ok {
 				return g.visit(c, p)
 			}
-			c.RegisterUser(&server.User{Username: who.String(), Permissions: p})
+			c.RegisterUser(&server.User{Username: who.String() + g.mark, Permissions: p})
 			return true
 		}
 	}
@@ -128,10 +129,18 @@ func (g *gate) expel(revoked func(pki.Name) bool) {
 		return // the server is being stopped
 	}
 	for _, c := range all.Conns {
-		if n, err := pki.ParseName(c.AuthorizedUser); err == nil && revoked(n) {
+		if n, ok := g.admitted(c.AuthorizedUser); ok && revoked(n) {
 			_ = g.srv.Load().DisconnectClientByID(c.Cid) // it may have gone
 		}
 	}
+}
+
+// admitted reads the user of a client that was let in. One that was not has a user of its
+// choice.
+func (g *gate) admitted(user string) (pki.Name, bool) {
+	name, ok := strings.CutSuffix(user, g.mark)
+	n, err := pki.ParseName(name)
+	return n, ok && err == nil
 }
 
 // eventsSuffix ends the secret of a connection that hears the server's own events.

@@ -244,7 +244,7 @@ func (h *Hub) answer(m *nats.Msg) {
 		h.cfg.Log.Error("encode an answer", job.KeyNode, b.ID, "error", err)
 		return
 	}
-	h.gate.respond(m, string(b.ID)+".", data)
+	h.gate.respond(m, strings.TrimPrefix(m.Subject, beatSubject(""))+".", data)
 }
 
 // isNode says whether a client was a node: one that was refused has a name of its choice,
@@ -253,8 +253,8 @@ func (h *Hub) isNode(user string, id job.NodeID) bool {
 	if h.cfg.Identity == nil {
 		return id != "" && !strings.HasPrefix(string(id), visitor)
 	}
-	who, err := pki.ParseName(user)
-	return err == nil && speaksAs(who, id)
+	who, ok := h.gate.admitted(user)
+	return ok && speaksAs(who, id)
 }
 
 // disconnected reads the server's note that a client has gone.

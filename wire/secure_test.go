@@ -387,7 +387,7 @@ func TestARefusedImpostorIsNobodysEnd(t *testing.T) {
 			t.Errorf("n1 is let in as %s", name)
 		}
 	}
-	bare := append(secure(&tls.Config{InsecureSkipVerify: true}), nats.Name("n2-z"), silent, nats.NoReconnect())
+	bare := append(secure(&tls.Config{InsecureSkipVerify: true}), nats.Name("n2-z"), nats.UserInfo("node/n2", ""), silent, nats.NoReconnect())
 	if _, err := nats.Connect(h.Addr(), bare...); err == nil {
 		t.Error("nobody is let in as n2-z")
 	}

@@ -160,7 +160,9 @@ func (f coordinatorFlags) reachable(k *coordinator.Council) error {
 		return nil
 	}
 	for _, other := range k.Join {
-		if own, err := wire.OwnHost(other); err == nil && !strings.Contains(other, own) {
+		host, _, _ := net.SplitHostPort(strings.TrimPrefix(other, "nats://"))
+		own, err := wire.OwnHost(other)
+		if ip := net.ParseIP(own); err == nil && own != host && ip != nil && !ip.IsLoopback() { // else it is this machine
 			k.Advertise = own
 			return nil
 		}

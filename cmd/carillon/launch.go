@@ -33,9 +33,11 @@ func launchCommand() *cobra.Command {
 		Long: `Trains on machines that ssh reaches, or in a Slurm allocation: copies this program to each,
 starts coordinators on the first three (one, if there are fewer than three) and a node on
 each, submits the recipe, shows how it goes, fetches what it came to, and takes everything
-away again. The hash is that of carillon train.
+away again. The hash is that of carillon train (with the same --set lanes=N, where lanes
+are chosen for the recipe's max_nodes).
 
-A host file has a host a line, as DeepSpeed and MPI write it; slots=N starts N processes:
+A host file has a host a line, as DeepSpeed and MPI write it. Where it says slots=N, that
+many processes of the kind that --devices names are started:
 
   gpu1 slots=4
   alice@gpu2
@@ -78,6 +80,7 @@ func (f launchFlags) run(cmd *cobra.Command, recipe string) error {
 	v := newView(cmd.ErrOrStderr(), cfg.Spec.LoggingSteps)
 	defer v.end()
 	cfg.View = v
+	v.Note(efficiency(cfg.Spec))
 	notices := make(chan string, 64)
 	cfg.Notices = notices
 	rc, err := f.remote(cfg, hosts, carrier)

@@ -110,8 +110,9 @@ func (f submitFlags) spread(recipe string, s *job.Spec) error {
 func efficiency(s job.Spec) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d lanes, batches of %d:", s.Lanes, s.Lanes*s.MicroBatchSize)
-	most := min(cmp.Or(s.MaxNodes, s.Lanes), maxShown)
-	for n := max(1, s.MinNodes); n <= most; n++ {
+	least := max(1, s.MinNodes)
+	most := min(cmp.Or(s.MaxNodes, s.Lanes), least+maxShown-1)
+	for n := least; n <= most; n++ {
 		fmt.Fprintf(&b, " %d %.0f %%", n, 100*roster.Efficiency(s.Lanes, n))
 		if n < most {
 			b.WriteByte(',')

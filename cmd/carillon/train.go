@@ -195,10 +195,14 @@ func foresee(cmd *cobra.Command, cfg launch.Config, v *view) error {
 
 var notInID = regexp.MustCompile(`[^a-z0-9-]+`)
 
+// longestID is the length of the longest name of a job.
+const longestID = 63
+
 // jobID names a job after its recipe.
 func jobID(recipe string) job.ID {
 	name := strings.TrimSuffix(filepath.Base(recipe), filepath.Ext(recipe))
 	id := strings.Trim(notInID.ReplaceAllString(strings.ToLower(name), "-"), "-")
+	id = strings.Trim(id[:min(len(id), longestID)], "-")
 	if id == "" {
 		id = "job"
 	}
