@@ -12,7 +12,7 @@ import (
 	"carillon/objstore/open"
 )
 
-// Command is the process of a coordinator that another process starts: it reads its flags and runs until ctx
+// Command is a coordinator that train starts: it reads its flags and runs until ctx
 // ends or stdin closes, which is how a parent's death is noticed. It logs to
 // stderr.
 func Command(ctx context.Context, args []string, stdin io.Reader, stderr io.Writer) error {

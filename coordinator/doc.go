@@ -24,6 +24,7 @@
 //
 // # Who decides
 //
-// The leader alone, and only through the ledger. A group of coordinators keeps one
-// job.
+// The leader alone, and only through the ledger. The coordinators that train starts
+// keep one job; those of a cluster (Config.Council) lead one after another, in the
+// order of their submission.
 package coordinator

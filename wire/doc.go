@@ -33,6 +33,6 @@
 // # Who decides
 //
 // Not this package. It carries rosters, beats and orders without knowing what
-// they mean, and refuses to listen anywhere but on loopback, since nothing here
-// is encrypted or authenticated yet.
+// they mean. Who may connect, and say what, follows from certificates (gate.go);
+// without them it refuses to listen anywhere but on loopback.
 package wire

@@ -5,18 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"carillon/agent"
 	"carillon/coordinator"
 	"carillon/job"
 	"carillon/launch"
@@ -145,52 +140,6 @@ func cancelCommand() *cobra.Command {
 		})
 }
 
-func revokeCommand() *cobra.Command {
-	return clusterVerb("revoke ROLE/NAME", "Shuts a certificate's holder out of a cluster", `Shuts a coordinator, a node or a user out of a cluster, for ever and whatever certificate
-of that name it shows: its connections are ended, and no other is taken. A machine that is
-trusted again takes another name.`, arguments(1, 1, "coordinator/NAME, node/NAME or user/NAME"),
-		func(cmd *cobra.Command, c *wire.Control, args []string) error {
-			return askCluster(cmd.Context(), c, coordinator.VerbRevoke, []byte(args[0]), nil)
-		})
-}
-
-func coordinatorsCommand() *cobra.Command {
-	cmd := group("coordinators", "Lists a cluster's coordinators, and removes them")
-	cmd.Long = `Lists a cluster's coordinators, and removes them. Another one is added by starting it with
---join and an empty --dir.`
-	var show func(any, func(io.Writer)) error
-	list := clusterVerb("list", "Lists the coordinators", "Lists the coordinators, the store, and what was refused and revoked.", arguments(0, 0, ""),
-		func(cmd *cobra.Command, c *wire.Control, _ []string) error {
-			var all coordinator.Cluster
-			if err := askCluster(cmd.Context(), c, coordinator.VerbCluster, nil, &all); err != nil {
-				return err
-			}
-			return show(all, func(w io.Writer) { printCluster(w, all) })
-		})
-	show = asJSON(list)
-	remove := clusterVerb("remove NAME", "Takes a coordinator's vote away", "Takes a coordinator's vote away, for ever: its process ends. Two of three have to agree.", arguments(1, 1, "a coordinator's name"),
-		func(cmd *cobra.Command, c *wire.Control, args []string) error {
-			return askCluster(cmd.Context(), c, coordinator.VerbRemove, []byte(args[0]), nil)
-		})
-	cmd.AddCommand(list, remove)
-	return cmd
-}
-
-func printCluster(w io.Writer, all coordinator.Cluster) {
-	fmt.Fprintf(w, "store\t%s\n", all.Store)
-	for _, p := range all.Coordinators {
-		mark := ""
-		if job.NodeID(p.ID).Name() == all.Leader {
-			mark = "leader"
-		}
-		fmt.Fprintf(w, "coordinator\t%s\t%s\t%s\n", p.ID, p.Addr, mark)
-	}
-	fmt.Fprintf(w, "refused\t%d connections and messages, by the leader\n", all.Refused)
-	for _, r := range all.Revoked {
-		fmt.Fprintf(w, "revoked\t%s\n", r)
-	}
-}
-
 func logsCommand() *cobra.Command {
 	var follow bool
 	cmd := clusterVerb("logs JOB", "Prints a job's steps", `Prints a job's steps as metrics.jsonl has them, one JSON object a line. What processes log
@@ -236,110 +185,4 @@ func printLogs(cmd *cobra.Command, c *wire.Control, id job.ID, follow bool) erro
 			return nil
 		}
 	}
-}
-
-func drainCommand() *cobra.Command {
-	var f clusterFlags
-	var dir string
-	cmd := &cobra.Command{
-		Use: "drain [NODE]", Short: "Lets a machine leave without losing a step",
-		Long: `Lets a machine leave: the others take its lanes over at the end of a step, and its process
-ends. This returns when it has left.
-
-Without a name it is this machine's, by its --dir: for what stops machines, such as
-Kubernetes' preStop. That needs no certificate.`,
-		Args: arguments(0, 1, "a machine's name"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return drainHere(cmd, dir)
-			}
-			c, err := f.dial(cmd)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			return drain(cmd, c, args[0])
-		},
-	}
-	f.add(cmd)
-	cmd.Flags().StringVar(&dir, "dir", stateDir(), "the --dir of this machine's carillon node")
-	return cmd
-}
-
-// drainPatience is longer than a machine takes to leave.
-const drainPatience = 40 * time.Second
-
-// drain asks for it again and again, since a leader that is new knows nothing of it.
-func drain(cmd *cobra.Command, c *wire.Control, name string) error {
-	absent := time.Time{} // since when it is in no list: a new leader's is empty at first
-	gone := func() (bool, error) {
-		var all []coordinator.Machine
-		err := askCluster(cmd.Context(), c, coordinator.VerbMachines, nil, &all)
-		there, listed := false, false
-		for _, m := range all {
-			listed = listed || m.Name == name
-			there = there || m.Name == name && m.State != coordinator.StateLeft && m.State != coordinator.StateLost
-		}
-		switch {
-		case listed:
-			absent = time.Time{}
-			return !there, err
-		case absent.IsZero():
-			absent = time.Now()
-		}
-		return time.Since(absent) > 2*coordinator.DefaultSilence, err
-	}
-	if err := askCluster(cmd.Context(), c, coordinator.VerbDrain, []byte(name), nil); err != nil {
-		return err
-	}
-	err := until(cmd, func() (bool, error) {
-		left, err := gone()
-		if err == nil && !left {
-			_ = askCluster(cmd.Context(), c, coordinator.VerbDrain, []byte(name), nil) // it may just have left
-		}
-		return left, err
-	})
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s has left\n", name)
-	return err
-}
-
-// until waits for something to be so.
-func until(cmd *cobra.Command, so func() (bool, error)) error {
-	for limit := time.Now().Add(drainPatience); time.Now().Before(limit); {
-		if ok, err := so(); ok || err != nil {
-			return err
-		}
-		select {
-		case <-time.After(200 * time.Millisecond):
-		case <-cmd.Context().Done():
-			return cmd.Context().Err()
-		}
-	}
-	return fmt.Errorf("it has not left within %v", drainPatience)
-}
-
-// drainHere signals this machine's own process, and waits for its end.
-func drainHere(cmd *cobra.Command, dir string) error {
-	path := filepath.Join(dir, agent.PIDFile)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("no carillon node is running with --dir %s (%w)", dir, err)
-	}
-	if err != nil {
-		return err
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || pid < 1 {
-		return fmt.Errorf("%s: %q is no process number", path, text)
-	}
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return fmt.Errorf("process %d: %w", pid, err)
-	}
-	return until(cmd, func() (bool, error) {
-		now, err := os.ReadFile(path) // the process removes it last
-		return err != nil || string(now) != string(text) || syscall.Kill(pid, 0) != nil, nil
-	})
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -129,17 +130,8 @@ func (c *cluster) startNode(name string, env ...string) {
 	if len(env) > 0 {
 		args = append(args, "--spot", "aws")
 	}
-	clean := slicesWithout(c.env, "CARILLON_TLS=") // nodes have certificates of their own
+	clean := slices.DeleteFunc(slices.Clone(c.env), func(kv string) bool { return strings.HasPrefix(kv, "CARILLON_TLS=") }) // nodes have certificates of their own
 	c.running[name] = h.run(c.t, name, append(clean, env...), nil, append(args, h.listen(7402)...)...)
-}
-
-func slicesWithout(env []string, prefix string) (out []string) {
-	for _, e := range env {
-		if !strings.HasPrefix(e, prefix) {
-			out = append(out, e)
-		}
-	}
-	return out
 }
 
 func (c *cluster) await(what string, ok func() bool) {
