@@ -208,9 +208,9 @@ const atOnce = 4
 //
 //	float32(s) * 2^(E-126-(b-1))
 //
-// Results below 2^-126 are zero. then is given all of them in runs of four blocks, the
-// last may be shorter, and where each begins: on all cores at once, and while they are in
-// the cache; it may change them. Dequantize returns an error that wraps ErrNotFinite and
+// Results below 2^-126 are zero. then is given them in runs of four blocks, the last may
+// be shorter, and where each begins: on all cores at once, and while they are in the
+// cache; it may change them. Runs of which no block is present are zero and left out. Dequantize returns an error that wraps ErrNotFinite and
 // names the first block whose exponent is 255 or whose values outgrow a float32; the
 // memory must then be thrown away. len(exps) is Blocks(len(sum)).
 func (q Quantizer) Dequantize(sum []int32, exps []byte, then func(from int, g []float32)) ([]float32, error) {
@@ -219,6 +219,10 @@ func (q Quantizer) Dequantize(sum []int32, exps []byte, then func(from int, g []
 	inParallel(len(exps), func(from, to int) {
 		for first := from; first < to; first += atOnce {
 			next := min(first+atOnce, to)
+			if allAbsent(exps[first:next]) {
+				clear(blocks(g, first, next))
+				continue
+			}
 			for b := first; b < next; b++ {
 				bad[b] = !q.dequantizeBlock(block(g, b), block(sum, b), int(exps[b]))
 			}
@@ -229,6 +233,15 @@ func (q Quantizer) Dequantize(sum []int32, exps []byte, then func(from int, g []
 		return nil, fmt.Errorf("block %d of %d (values %d to %d): %w", b, len(exps), b*Block, min((b+1)*Block, len(sum))-1, ErrNotFinite)
 	}
 	return g, nil
+}
+
+func allAbsent(exps []byte) bool {
+	for _, e := range exps {
+		if e != absent {
+			return false
+		}
+	}
+	return true
 }
 
 // asFloats is the memory of s for as many floats.

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/zeebo/xxh3"
 
@@ -30,13 +31,10 @@ func StateHash(w, m, v []float32) [32]byte {
 func HashUpdated(w, m, v []float32, update func(from, to int)) [32]byte {
 	n := (len(w) + sliceLen - 1) / sliceLen
 	leaves := make([][16]byte, 3*n)
-	inParallel(n, func(first, next int) {
-		for i := first; i < next; i++ {
-			from, to := i*sliceLen, min((i+1)*sliceLen, len(w))
-			update(from, to)
-			for k, vector := range [...][]float32{w, m, v} {
-				leaves[k*n+i] = xxh3.Hash128(endian.View(vector[from:to])).Bytes()
-			}
+	inSlices(len(w), func(from, to int) {
+		update(from, to)
+		for k, vector := range [...][]float32{w, m, v} {
+			leaves[k*n+from/sliceLen] = xxh3.Hash128(endian.View(vector[from:to])).Bytes()
 		}
 	})
 	all := sha256.New()
@@ -46,18 +44,20 @@ func HashUpdated(w, m, v []float32, update func(from, to int)) [32]byte {
 	return [32]byte(all.Sum(nil))
 }
 
-// inParallel calls do on ranges that cover [0, n), on all cores at once, and returns
-// when all are done.
-func inParallel(n int, do func(from, to int)) {
-	workers := min(runtime.GOMAXPROCS(0), n)
-	if workers < 2 {
-		do(0, n)
-		return
+// inSlices calls do for each slice of a vector of n elements, on all cores at once, and
+// returns when all are done.
+func inSlices(n int, do func(from, to int)) {
+	var taken atomic.Int64
+	take := func() {
+		for to := int(taken.Add(sliceLen)); to < n+sliceLen; to = int(taken.Add(sliceLen)) {
+			do(to-sliceLen, min(to, n))
+		}
 	}
 	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() { do(w*n/workers, (w+1)*n/workers) })
+	for range min(runtime.GOMAXPROCS(0), n/sliceLen+1) - 1 {
+		wg.Go(take)
 	}
+	take()
 	wg.Wait()
 }
 

@@ -28,7 +28,7 @@ func EncodeState(dst []byte, w, m, v []float32, updates uint64) []byte {
 	dst = dst[:from+4*(len(w)+len(m)+len(v))]
 	for _, vector := range [][]float32{w, m, v} {
 		part := dst[from:]
-		inParallel(len(vector), func(from, to int) { endian.Put(part[4*from:], vector[from:to]) })
+		inSlices(len(vector), func(from, to int) { endian.Put(part[4*from:], vector[from:to]) })
 		from += 4 * len(vector)
 	}
 	return dst
