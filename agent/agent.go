@@ -51,6 +51,7 @@ type Config struct {
 	Dir          string    // what it keeps: certificate, shards, base models
 	Listen       string    // host:port of the first device; the others have the next ports. "": see Run
 	Advertise    string    // host under which other nodes reach this machine; "": found out
+	Hub          bool      // nothing listens here: other nodes reach this machine through a coordinator
 	Devices      []Device
 	Backend      backend.Options // Name is the devices' own
 	Command      []string        // this program: executable and arguments before the verb
@@ -224,6 +225,9 @@ func (a *Agent) coordinators() []string {
 
 // address fills in where the nodes listen, and how others reach them.
 func (a *Agent) address() (err error) {
+	if a.cfg.Hub {
+		return nil
+	}
 	if a.identity == nil {
 		if a.cfg.Listen == "" {
 			a.cfg.Listen = "127.0.0.1:0"

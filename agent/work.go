@@ -143,7 +143,11 @@ func (a *Agent) runNode(ctx context.Context, w *work, i int, d Device, info wire
 		return err
 	}
 	a.log.Info("backend", "device", d.Name, "why", choice.Why)
-	p, err := a.startNode(w, i, d, info, choice)
+	env := d.Env
+	if spec.Method == "full" && choice.Kind == backend.CPU {
+		env = append(backend.SteadyEnv(), env...) // its blocks are large
+	}
+	p, err := a.startNode(w, i, env, info, choice)
 	if p == nil {
 		return err
 	}
@@ -158,7 +162,7 @@ func (a *Agent) runNode(ctx context.Context, w *work, i int, d Device, info wire
 }
 
 // startNode starts it, unless the work is over.
-func (a *Agent) startNode(w *work, i int, d Device, info wire.JobInfo, c backend.Choice) (*child.Process, error) {
+func (a *Agent) startNode(w *work, i int, env []string, info wire.JobInfo, c backend.Choice) (*child.Process, error) {
 	args, err := a.nodeArgs(i, info, c)
 	if err != nil {
 		return nil, err
@@ -169,27 +173,39 @@ func (a *Agent) startNode(w *work, i int, d Device, info wire.JobInfo, c backend
 		return nil, nil
 	}
 	name := a.nodeName(i)
-	p, err := child.Start(name, append(append([]string{}, a.cfg.Command...), args...), d.Env, a.out.of(name))
+	p, err := child.Start(name, append(append([]string{}, a.cfg.Command...), args...), env, a.out.of(name))
 	if err == nil {
 		w.children[i] = p
 	}
 	return p, err
 }
 
-// nodeArgs are the arguments of a device's node, with the verb.
-func (a *Agent) nodeArgs(i int, info wire.JobInfo, c backend.Choice) ([]string, error) {
+// place says where others reach a device's node.
+func (a *Agent) place(i int) (args []string, err error) {
+	if a.cfg.Hub {
+		return []string{"--hub"}, nil
+	}
 	listen := a.cfg.Listen
 	if !strings.HasSuffix(listen, ":0") {
-		var err error
 		if listen, err = wire.Beside(listen, i); err != nil {
 			return nil, err
 		}
 	}
-	args := []string{"trainer", "--job", string(info.ID), "--name", a.nodeName(i), "--coordinators", strings.Join(a.coordinators(), ","),
-		"--cache", filepath.Join(a.cfg.Dir, "cache"), "--listen", listen, "--backend", c.Name, "--offline"}
+	args = []string{"--listen", listen}
 	if a.cfg.Advertise != "" {
 		args = append(args, "--advertise", a.cfg.Advertise)
 	}
+	return args, nil
+}
+
+// nodeArgs are the arguments of a device's node, with the verb.
+func (a *Agent) nodeArgs(i int, info wire.JobInfo, c backend.Choice) ([]string, error) {
+	place, err := a.place(i)
+	if err != nil {
+		return nil, err
+	}
+	args := append([]string{"trainer", "--job", string(info.ID), "--name", a.nodeName(i), "--coordinators", strings.Join(a.coordinators(), ","),
+		"--cache", filepath.Join(a.cfg.Dir, "cache"), "--backend", c.Name, "--offline"}, place...)
 	if a.identity != nil {
 		f := a.certs()
 		args = append(args, "--tls-ca", f.CA, "--tls-cert", f.Cert, "--tls-key", f.Key)

@@ -210,7 +210,8 @@ const atOnce = 4
 //
 // Results below 2^-126 are zero. then is given them in runs of four blocks, the last may
 // be shorter, and where each begins: on all cores at once, and while they are in the
-// cache; it may change them. Runs of which no block is present are zero and left out. Dequantize returns an error that wraps ErrNotFinite and
+// cache; it may change them. Runs of which no block is present are left out: then must
+// leave zeros what they are. Dequantize returns an error that wraps ErrNotFinite and
 // names the first block whose exponent is 255 or whose values outgrow a float32; the
 // memory must then be thrown away. len(exps) is Blocks(len(sum)).
 func (q Quantizer) Dequantize(sum []int32, exps []byte, then func(from int, g []float32)) ([]float32, error) {

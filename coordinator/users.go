@@ -154,7 +154,8 @@ type Cluster struct {
 	Store        string         `json:"store"` // where jobs are kept
 	Leader       string         `json:"leader"`
 	Coordinators []ledger.Peer  `json:"coordinators"`
-	Refused      uint64         `json:"refused"` // connections and messages, by the leader
+	Learners     []ledger.Peer  `json:"learners,omitempty"` // of them, who does not vote yet
+	Refused      uint64         `json:"refused"`            // connections and messages, by the leader
 	Revoked      []string       `json:"revoked"`
 	Tokens       map[string]int `json:"tokens"` // uses, by id
 }
@@ -163,7 +164,7 @@ type Cluster struct {
 func (c *Coordinator) cluster([]byte) ([]byte, error) {
 	return c.leaderOnly(func() any {
 		s := c.ledger.State()
-		out := Cluster{Store: c.cfg.StoreAt, Leader: c.cfg.ID, Coordinators: c.ledger.Servers(), Refused: c.hub.Refused(), Revoked: s.Revoked, Tokens: map[string]int{}}
+		out := Cluster{Store: c.cfg.StoreAt, Leader: c.cfg.ID, Coordinators: c.ledger.Servers(), Learners: c.ledger.Learners(), Refused: c.hub.Refused(), Revoked: s.Revoked, Tokens: map[string]int{}}
 		for id, t := range s.Tokens {
 			out.Tokens[id] = len(t.Machines)
 		}

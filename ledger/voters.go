@@ -22,6 +22,11 @@ func (l *Ledger) Voters() []Peer {
 	return l.servers(func(s raft.Server) bool { return s.Suffrage == raft.Voter })
 }
 
+// Learners lists who was admitted and does not vote yet.
+func (l *Ledger) Learners() []Peer {
+	return l.servers(func(s raft.Server) bool { return s.Suffrage != raft.Voter })
+}
+
 // Servers lists who votes, and who was admitted and does not yet.
 func (l *Ledger) Servers() []Peer { return l.servers(func(raft.Server) bool { return true }) }
 

@@ -30,6 +30,7 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stderr io.Writ
 	coordinators := flags.String("coordinators", "", "addresses of the coordinators' hubs, with commas between")
 	flags.StringVar(&cfg.Listen, "listen", "", "host:port for other nodes (default: any free port of loopback)")
 	flags.StringVar(&cfg.Advertise, "advertise", "", "host under which other nodes reach this one")
+	flags.BoolVar(&cfg.Hub, "hub", false, "listen nowhere: other nodes reach this one through a coordinator")
 	var certs pki.Files
 	flags.StringVar(&certs.CA, "tls-ca", "", "certificates of whom to trust (default: none, on loopback only)")
 	flags.StringVar(&certs.Cert, "tls-cert", "", "this machine's certificate")

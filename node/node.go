@@ -49,6 +49,7 @@ type Config struct {
 	Coordinators []string      // NATS addresses of all of them
 	Listen       string        // of its own server; "": any free port of loopback
 	Advertise    string        // host under which other nodes reach it; "": as it listens
+	Hub          bool          // it listens nowhere: others reach it through a coordinator
 	Identity     *pki.Identity // nil: only on loopback, and nothing is encrypted
 	Leave        <-chan string // why it is to leave, once; nil: it never is
 	Backend      backend.Options
@@ -61,7 +62,13 @@ type Config struct {
 func Run(ctx context.Context, cfg Config) error {
 	n := &node{cfg: cfg, id: job.NewNodeID(cfg.Name), poke: make(chan struct{}, 1), news: make(chan struct{}, 1)}
 	n.log = cfg.Log.With(job.KeyNode, n.id)
-	links, err := wire.Open(wire.Config{Job: cfg.Job, Self: n.id, Listen: cmp.Or(cfg.Listen, "127.0.0.1:0"), Advertise: cfg.Advertise, Identity: cfg.Identity, Log: n.log})
+	ctx, n.refuse = context.WithCancelCause(ctx)
+	defer n.refuse(nil)
+	lc := wire.Config{Job: cfg.Job, Self: n.id, Listen: cmp.Or(cfg.Listen, "127.0.0.1:0"), Advertise: cfg.Advertise, Identity: cfg.Identity, Log: n.log}
+	if cfg.Hub {
+		lc.Hubs, lc.Parted = cfg.Coordinators, n.refuse
+	}
+	links, err := wire.Open(lc)
 	if err != nil {
 		return err
 	}
@@ -76,8 +83,6 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	defer control.Close()
 	n.links, n.control = links, control
-	ctx, n.refuse = context.WithCancelCause(ctx)
-	defer n.refuse(nil)
 
 	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})

@@ -110,7 +110,8 @@ type machine struct {
 	log   *syncBuffer
 }
 
-func (c *cluster) machine(name, devices string) *machine {
+// machine starts one; how may change what it is started with.
+func (c *cluster) machine(name, devices string, how ...func(*agent.Config)) *machine {
 	c.t.Helper()
 	ds, err := agent.ParseDevices(devices)
 	if err != nil {
@@ -125,6 +126,9 @@ func (c *cluster) machine(name, devices string) *machine {
 	cfg := agent.Config{
 		Name: name, Coordinators: c.hubs, Dir: c.t.TempDir(), Devices: ds, Command: []string{exe}, Cloud: spot.None,
 		Backend: backend.Options{Offline: true}, Output: m.log, Log: slog.New(slog.NewTextHandler(m.log, nil)),
+	}
+	for _, change := range how {
+		change(&cfg)
 	}
 	go func() { defer close(m.done); m.err = agent.Run(ctx, cfg, m.leave) }()
 	c.t.Cleanup(func() {
@@ -192,6 +196,28 @@ func TestAClusterTakesJobAfterJob(t *testing.T) {
 	}
 	if !again {
 		t.Error("the node that was killed did not come back as another")
+	}
+}
+
+// Machines to which nobody can connect train with others, and lose nodes, all the same.
+func TestMachinesThatNobodyReaches(t *testing.T) {
+	want := alone(t, spec(t, long...))
+	c := startCluster(t)
+	c.machine("away", "go:2", func(cfg *agent.Config) { cfg.Hub = true })
+	c.machine("m1", "go")
+	got := c.submit("one", spec(t, long...))
+	s := c.until("three nodes train", func(s coordinator.Status) bool { return len(s.Roster.Members) == 3 && s.Step > 1 })
+	for _, m := range s.Roster.Members {
+		if strings.HasPrefix(m.Addr, "hub://") != strings.HasPrefix(m.Name, "away") {
+			t.Errorf("%s is reached at %s", m.Name, m.Addr)
+		}
+	}
+	victim := s.Members[slices.IndexFunc(s.Members, func(m coordinator.Member) bool { return m.Name == "away:1" && m.Rank >= 0 })]
+	if err := syscall.Kill(victim.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if res := <-got; res.AdapterSHA256 != want.adapter || res.Steps != longSteps {
+		t.Errorf("adapter %s after %d steps, want %s after %d", res.AdapterSHA256, res.Steps, want.adapter, longSteps)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -85,6 +86,12 @@ func (l *Links) leave(number job.RosterNumber, peers []Peer) error {
 	for p, k := range l.links {
 		if !staying[p] || !k.alive() {
 			delete(l.links, p)
+			l.retire(k)
+		}
+	}
+	for p, k := range l.questions {
+		if !staying[p] && strings.HasPrefix(p.Addr, relayed) { // it would outlive the peer
+			delete(l.questions, p)
 			l.retire(k)
 		}
 	}

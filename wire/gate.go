@@ -25,7 +25,7 @@ type gate struct {
 	secret string // which this process's own connections show
 	mark   string // ends the users of clients that were let in: nobody else can know it
 	srv    atomic.Pointer[server.Server]
-	log    *serverLog
+	log    *serverLog // nil without a server
 
 	refused  atomic.Uint64
 	visitors atomic.Int32 // clients without a certificate that are in
@@ -103,7 +103,8 @@ func (g *gate) visit(c server.ClientAuthentication, p *server.Permissions) bool 
 	return true
 }
 
-// clientName is whose certificate a connection showed; ok is false if it showed none.
+// clientName is whose certificate the other end of a connection showed; ok is false if it
+// showed none.
 func clientName(s *tls.ConnectionState) (who pki.Name, ok bool) {
 	if s == nil || len(s.PeerCertificates) == 0 {
 		return pki.Name{}, false
@@ -115,7 +116,10 @@ func clientName(s *tls.ConnectionState) (who pki.Name, ok bool) {
 // Refused counts what was refused so far: connections, and messages to where their
 // sender may not speak.
 func (g *gate) Refused() uint64 {
-	n := g.refused.Load() + g.log.violations.Load()
+	n := g.refused.Load()
+	if g.log != nil {
+		n += g.log.violations.Load()
+	}
 	if g.identity != nil {
 		n += g.identity.Refused()
 	}

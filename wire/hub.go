@@ -26,8 +26,8 @@ type HubConfig struct {
 }
 
 // Hub is a coordinator's end of the control plane: its own server, to which
-// the Controls of nodes and of users connect. Hubs are not clustered. It is
-// safe for concurrent use.
+// the Controls of nodes and of users connect, and at which nodes talk to each other of
+// which one cannot be connected to. Hubs are not clustered. It is safe for concurrent use.
 type Hub struct {
 	cfg     HubConfig
 	gate    *gate
@@ -48,6 +48,9 @@ func Serve(cfg HubConfig) (*Hub, error) {
 	g := &gate{identity: cfg.Identity, permit: cfg.permit, roles: []pki.Role{pki.Node, pki.User, pki.Coordinator}, anyone: cfg.Certifies}
 	srv, err := startServer(cfg.Listen, g, cfg.Log, func(o *server.Options) {
 		o.NoSystemAccount = false // it tells of lost connections
+		// What is for a node that is reached here may take longer than one write may: it is
+		// cut off only when nothing gets through at all.
+		o.WriteTimeout = server.WriteTimeoutPolicyRetry
 	})
 	if err != nil {
 		return nil, err
@@ -76,6 +79,9 @@ func (c HubConfig) permit(who pki.Name, self string) *server.Permissions {
 	visits := strings.HasPrefix(self, visitor)
 	switch who.Role {
 	case pki.Node:
+		if name, ok := strings.CutPrefix(self, linked); ok && speaksAs(who, job.NodeID(name)) {
+			return relay(job.NodeID(name))
+		}
 		if speaksAs(who, job.NodeID(self)) {
 			return may(self, []string{beatSubject(job.NodeID(self)), renewSubject(who.Name)}, []string{rosterSubject("*")})
 		}
@@ -140,7 +146,7 @@ func (h *Hub) HandleBeat(fn func(Beat) Answer) {
 	h.beat = fn
 }
 
-// HandleGone calls fn with the node of each control connection that ends, a few
+// HandleGone calls fn with the node of each Control that ends, a few
 // milliseconds after its process is killed. A node whose connection only broke
 // connects again, and its next beat shows that it lives.
 func (h *Hub) HandleGone(fn func(job.NodeID)) {
@@ -251,7 +257,7 @@ func (h *Hub) answer(m *nats.Msg) {
 // and no user.
 func (h *Hub) isNode(user string, id job.NodeID) bool {
 	if h.cfg.Identity == nil {
-		return id != "" && !strings.HasPrefix(string(id), visitor)
+		return id != "" && !strings.HasPrefix(string(id), visitor) && !strings.HasPrefix(string(id), linked)
 	}
 	who, ok := h.gate.admitted(user)
 	return ok && speaksAs(who, id)

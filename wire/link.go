@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,7 +18,23 @@ import (
 // Peer is a node as others reach it.
 type Peer struct {
 	ID   job.NodeID
-	Addr string // URL of the node's own server, as Links.Addr gives it
+	Addr string // as Links.Addr gives it
+}
+
+// nobody says what it means that nobody there hears what is said to the peer.
+func (p Peer) nobody() string {
+	if strings.HasPrefix(p.Addr, relayed) {
+		return "it is not there"
+	}
+	return "another process listens there"
+}
+
+// cause is why there is no connection; nats.go keeps it to itself when it is refused.
+func cause(err error) error {
+	if errors.Is(err, nats.ErrNoServers) {
+		return syscall.ECONNREFUSED
+	}
+	return err
 }
 
 // silent keeps nats.go from printing errors on stderr. What matters of them is
@@ -26,7 +44,7 @@ var silent = nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
 // dialPatience bounds one attempt to connect, unless the context ends before.
 const dialPatience = 2 * time.Second
 
-// link is a connection to another node's server. It does not reconnect.
+// link is a connection to where another node is reached. It does not reconnect.
 type link struct {
 	peer Peer
 	nc   *nats.Conn
@@ -46,11 +64,12 @@ func dialLink(ctx context.Context, cfg Config, peer Peer) (*link, error) {
 	l.raw = &killer{patience: patience(ctx), ended: l.end}
 	stop := context.AfterFunc(ctx, l.raw.kill)
 	defer stop()
-	nc, err := nats.Connect(peer.Addr, append(cfg.client(peer.ID), nats.Name(string(cfg.Self)), nats.CustomInboxPrefix(inboxOf(string(cfg.Self))), silent,
+	url, opts := cfg.client(peer)
+	nc, err := nats.Connect(url, append(opts, nats.CustomInboxPrefix(inboxAt(cfg.Self, peer.ID)), silent,
 		nats.NoEcho(), nats.NoReconnect(), nats.ReconnectBufSize(-1), nats.Timeout(l.raw.patience), nats.FlusherTimeout(writePatience), nats.SetCustomDialer(l.raw))...)
 	if err != nil {
 		l.raw.kill()
-		return nil, because(ctx, fmt.Errorf("connect to %s at %s: %w", peer.ID, peer.Addr, err))
+		return nil, because(ctx, fmt.Errorf("connect to %s at %s: %w", peer.ID, peer.Addr, cause(err)))
 	}
 	l.nc = nc
 	if err := l.shakeHands(ctx, greetSubject(cfg.Job, peer.ID, cfg.Self)); err != nil {
@@ -68,7 +87,7 @@ func (l *link) shakeHands(ctx context.Context, subject string) error {
 	msg, err := l.nc.RequestWithContext(ctx, subject, nil)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
-		return fmt.Errorf("another process listens there: %w", err)
+		return fmt.Errorf("%s: %w", l.peer.nobody(), err)
 	case err != nil:
 		return err
 	case len(msg.Data) != 2:

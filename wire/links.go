@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -28,18 +29,21 @@ type Config struct {
 	Self      job.NodeID
 	Listen    string        // of the node's own server: "127.0.0.1:0" for any free port of loopback
 	Advertise string        // host under which others reach it; "": as it listens
+	Hubs      []string      // URLs of coordinators: the node listens nowhere, and is reached through one of them
+	Parted    func(error)   // called when that is over; must not block. nil: nobody asks
 	Identity  *pki.Identity // nil: only on loopback, and nothing is encrypted
 	Log       *slog.Logger
 }
 
-// Links is a node's end of the data plane: its own server, and its connections
-// to the servers of others. It is safe for concurrent use.
+// Links is a node's end of the data plane: its own server, or its place at a
+// coordinator's, and its connections to those of others. It is safe for concurrent use.
 type Links struct {
 	cfg  Config
 	hash uint64 // of the job's id, as frames carry it
 	gate *gate
-	srv  *server.Server
-	nc   *nats.Conn // to srv, in-process
+	srv  *server.Server // nil with Hubs
+	nc   *nats.Conn     // to srv, in-process, or to the coordinator
+	addr string         // of the latter
 
 	dropped atomic.Uint64
 	callers sync.WaitGroup // callbacks that are running
@@ -57,24 +61,18 @@ type Links struct {
 	earlySize int            // bytes of data in early
 }
 
-// Open starts the node's server and listens to it.
+// Open starts the node's server, or takes its place at a coordinator's, and listens to it.
 func Open(cfg Config) (*Links, error) {
 	if err := errors.Join(checkToken("job id", string(cfg.Job)), checkToken("node id", string(cfg.Self))); err != nil {
 		return nil, err
 	}
 	g := &gate{identity: cfg.Identity, roles: []pki.Role{pki.Node}, permit: cfg.permit}
-	srv, err := startServer(cfg.Listen, g, cfg.Log, nil)
-	if err != nil {
-		return nil, err
-	}
-	nc, err := nats.Connect("", nats.InProcessServer(srv), nats.Token(g.secret), silent, nats.Name(string(cfg.Self)), nats.NoReconnect(), nats.FlusherTimeout(writePatience))
-	if err != nil {
-		stopServer(srv)
-		return nil, fmt.Errorf("connect to the own server: %w", err)
-	}
 	l := &Links{
-		cfg: cfg, hash: job.NameWord(string(cfg.Job)), gate: g, srv: srv, nc: nc,
+		cfg: cfg, hash: job.NameWord(string(cfg.Job)), gate: g,
 		verbs: map[string]bool{}, questions: map[Peer]*link{}, links: map[Peer]*link{}, retired: map[*link]bool{},
+	}
+	if err := l.takePlace(); err != nil {
+		return nil, err
 	}
 	greet := len(greetSubject(cfg.Job, cfg.Self, ""))
 	l.subscribe(greetSubject(cfg.Job, cfg.Self, "*"), func(m *nats.Msg) {
@@ -83,6 +81,22 @@ func Open(cfg Config) (*Links, error) {
 	prefix := len(frameSubject(cfg.Job, cfg.Self, ""))
 	l.subscribe(frameSubject(cfg.Job, cfg.Self, "*"), func(m *nats.Msg) { l.receive(job.NodeID(m.Subject[prefix:]), m.Data) })
 	return l, nil
+}
+
+// takePlace makes the place where others reach this node.
+func (l *Links) takePlace() (err error) {
+	if len(l.cfg.Hubs) > 0 {
+		return l.stayAt(l.cfg.Hubs)
+	}
+	if l.srv, err = startServer(l.cfg.Listen, l.gate, l.cfg.Log, nil); err != nil {
+		return err
+	}
+	l.nc, err = nats.Connect("", nats.InProcessServer(l.srv), nats.Token(l.gate.secret), silent, nats.Name(string(l.cfg.Self)), nats.NoReconnect(), nats.FlusherTimeout(writePatience))
+	if err != nil {
+		stopServer(l.srv)
+		return fmt.Errorf("connect to the own server: %w", err)
+	}
+	return nil
 }
 
 // permit is what a node may do at this one: greet it, and send it frames and questions
@@ -95,28 +109,27 @@ func (c Config) permit(who pki.Name, self string) *server.Permissions {
 	return may(self, []string{greetSubject("*", "*", id), frameSubject(c.Job, c.Self, id), askSubject(c.Job, c.Self, "*", id)}, nil)
 }
 
-// client is how this node connects to another, who must be it.
-func (c Config) client(to job.NodeID) []nats.Option {
-	if c.Identity == nil {
-		return nil
+// client is how this node connects to another: to its server, which must be its own, or
+// to the coordinator's where it is.
+func (c Config) client(to Peer) (url string, opts []nats.Option) {
+	if hub, ok := strings.CutPrefix(to.Addr, relayed); ok {
+		return "nats://" + hub, append(c.trust(nil, pki.Coordinator), nats.Name(linked+string(c.Self)))
 	}
-	cfg := c.Identity.Client(pki.Node)
-	trusted := cfg.VerifyConnection
-	cfg.VerifyConnection = func(s tls.ConnectionState) error {
-		if err := trusted(s); err != nil {
-			return err
-		}
-		if who, ok := clientName(&s); !ok || !speaksAs(who, to) {
-			return fmt.Errorf("%w: %s answers there, not %s", pki.ErrRefused, who, to)
+	its := func(s tls.ConnectionState) error {
+		if who, ok := clientName(&s); !ok || !speaksAs(who, to.ID) {
+			return fmt.Errorf("%w: %s answers there, not %s", pki.ErrRefused, who, to.ID)
 		}
 		return nil
 	}
-	return secure(cfg)
+	return to.Addr, append(c.trust(its, pki.Node), nats.Name(string(c.Self)))
 }
 
-// Expel ends the connections of machines that were revoked.
+// Expel ends the connections of machines that were revoked, and the stay at a coordinator
+// that was.
 func (l *Links) Expel() {
-	if l.cfg.Identity != nil {
+	if l.cfg.Identity != nil && l.srv == nil {
+		l.partFrom(l.cfg.Identity.Revoked)
+	} else if l.cfg.Identity != nil {
 		l.gate.expel(l.cfg.Identity.Revoked)
 	}
 }
@@ -142,7 +155,7 @@ func (l *Links) subscribe(subject string, fn func(*nats.Msg)) {
 		err = l.nc.FlushTimeout(writePatience)
 	}
 	if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
-		l.cfg.Log.Error("subscribe to the own server", "subject", subject, "error", err)
+		l.cfg.Log.Error("subscribe to where others reach this node", "subject", subject, "error", err)
 	}
 }
 
@@ -156,8 +169,14 @@ func (l *Links) enter() bool {
 	return !l.closed
 }
 
-// Addr is the URL of the node's own server, for others to connect to.
-func (l *Links) Addr() string { return advertised(l.srv, l.cfg.Advertise) }
+// Addr is where others connect to reach this node: the URL of its own server, or hub://
+// and the address of a coordinator's.
+func (l *Links) Addr() string {
+	if l.srv == nil {
+		return l.addr
+	}
+	return advertised(l.srv, l.cfg.Advertise)
+}
 
 // advertised is a server's URL under the name that others have for its machine.
 func advertised(srv *server.Server, host string) string {
@@ -203,5 +222,7 @@ func (l *Links) Close() {
 	}
 	l.nc.Close()
 	l.callers.Wait()
-	stopServer(l.srv)
+	if l.srv != nil {
+		stopServer(l.srv)
+	}
 }

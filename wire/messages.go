@@ -56,7 +56,7 @@ type Beat struct {
 	Job       job.ID           `json:"job"`      // "": a machine that is at no job, or whose nodes are
 	ID        job.NodeID       `json:"id"`
 	Name      string           `json:"name"`
-	Addr      string           `json:"addr"` // of the node's own server
+	Addr      string           `json:"addr"` // where others reach it, as Links.Addr gives it
 	Host      string           `json:"host"`
 	PID       int              `json:"pid"`
 	Roster    job.RosterNumber `json:"roster"` // the one it stands in

@@ -9,7 +9,8 @@ import (
 )
 
 // The subjects. Those of a node begin with the job and the node, so that a
-// process which got a dead node's port is not taken for it. Who speaks comes last:
+// process which got a dead node's port is not taken for it, and so that several nodes can
+// be reached at one server (relay.go). Who speaks comes last:
 // where there are certificates the server lets each speak as itself only.
 //
 //	carillon.<job>.<node>.greet.<from>      version handshake

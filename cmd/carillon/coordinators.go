@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -46,8 +47,11 @@ func printCluster(w io.Writer, all coordinator.Cluster) {
 	fmt.Fprintf(w, "store\t%s\n", all.Store)
 	for _, p := range all.Coordinators {
 		mark := ""
-		if job.NodeID(p.ID).Name() == all.Leader {
+		switch {
+		case job.NodeID(p.ID).Name() == all.Leader:
 			mark = "leader"
+		case slices.Contains(all.Learners, p):
+			mark = "learns, and does not vote yet"
 		}
 		fmt.Fprintf(w, "coordinator\t%s\t%s\t%s\n", p.ID, p.Addr, mark)
 	}

@@ -26,7 +26,7 @@ type machineFlags struct {
 	cert                                        certFlags
 	name, coordinators, tokenFile               string
 	dir, listen, advertise, devices, spot, back string
-	offline, hold                               bool
+	offline, hold, hub                          bool
 }
 
 func nodeCommand() *cobra.Command {
@@ -58,6 +58,7 @@ within 25 seconds. A second signal ends it at once.`,
 	flags.StringVar(&f.dir, "dir", stateDir(), "what this machine keeps: certificate, data, base models")
 	flags.StringVar(&f.listen, "listen", "", "`host:port` for other nodes; a second device has the next port (default: every address, port 7402; on loopback any)")
 	flags.StringVar(&f.advertise, "advertise", "", "`host` under which other nodes reach this machine (default: as the coordinators see it)")
+	flags.BoolVar(&f.hub, "hub", false, "listen nowhere, where nobody can connect to this machine: other nodes reach it through a coordinator, which all its gradients then pass")
 	flags.StringVar(&f.devices, "devices", "all", "what to offer: all, cpu, cpu:N (N processes), cuda:0,1, tpu or go")
 	flags.StringVar(&f.back, "backend", "", "what computes, instead of what the devices say: cuda:FILE and tpu:FILE name the plugin")
 	flags.BoolVar(&f.offline, "offline", false, "never fetch a compute backend from the network")
@@ -155,6 +156,9 @@ func (f machineFlags) config(cmd *cobra.Command) (cfg agent.Config, err error) {
 	}
 	cfg.Dir, cfg.Listen, cfg.Advertise, cfg.Command = f.dir, f.listen, f.advertise, []string{exe}
 	cfg.Backend = backend.Options{Offline: f.offline, Progress: cmd.ErrOrStderr(), Prober: prober()}
+	if cfg.Hub = f.hub; f.hub && (f.listen != "" || f.advertise != "") {
+		return cfg, usage(cmd, "--hub listens nowhere: leave --listen and --advertise out")
+	}
 	cfg.Output, cfg.Log = cmd.ErrOrStderr(), slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 	return cfg, nil
 }

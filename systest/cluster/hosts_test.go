@@ -14,7 +14,8 @@ import (
 
 // host is a machine of the test.
 type host struct {
-	name, ip, ns string // ns is "" where there are no namespaces
+	name, ip  string
+	ns, cable string // "" where there are no namespaces
 }
 
 // subnet is that of the test's network, and bridge where this process is in it.
@@ -30,9 +31,12 @@ func makeHosts(t *testing.T, names ...string) map[string]host {
 	hosts := map[string]host{}
 	err := makeBridge(t)
 	for i, name := range names {
-		h := host{name: name, ip: fmt.Sprintf("%s%d", subnet, i+1), ns: fmt.Sprintf("carillon%d-%s", os.Getpid(), name)}
+		h := host{
+			name: name, ip: fmt.Sprintf("%s%d", subnet, i+1),
+			ns: fmt.Sprintf("carillon%d-%s", os.Getpid(), name), cable: fmt.Sprintf("crl%dv%d", os.Getpid(), i),
+		}
 		if err == nil {
-			err = h.make(t, i)
+			err = h.make(t)
 		}
 		hosts[name] = h
 	}
@@ -62,16 +66,15 @@ func makeBridge(t *testing.T) error {
 }
 
 // make makes the namespace, with a cable to the bridge.
-func (h host) make(t *testing.T, i int) error {
+func (h host) make(t *testing.T) error {
 	if err := ip("netns", "add", h.ns); err != nil {
 		return err
 	}
 	t.Cleanup(func() { _ = ip("netns", "del", h.ns) })
-	cable := fmt.Sprintf("crl%dv%d", os.Getpid(), i)
 	for _, args := range [][]string{
-		{"link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", h.ns},
-		{"link", "set", cable, "master", bridgeName()},
-		{"link", "set", cable, "up"},
+		{"link", "add", h.cable, "type", "veth", "peer", "name", "eth0", "netns", h.ns},
+		{"link", "set", h.cable, "master", bridgeName()},
+		{"link", "set", h.cable, "up"},
 		{"-n", h.ns, "link", "set", "lo", "up"},
 		{"-n", h.ns, "link", "set", "eth0", "up"},
 		{"-n", h.ns, "addr", "add", h.ip + "/24", "dev", "eth0"},
@@ -81,6 +84,14 @@ func (h host) make(t *testing.T, i int) error {
 		}
 	}
 	return nil
+}
+
+// plug puts the host's cable in, or pulls it: what is on its way is lost, and no connection ends.
+func (h host) plug(t *testing.T, how string) {
+	t.Helper()
+	if err := ip("link", "set", h.cable, how); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func ip(args ...string) error {
@@ -138,6 +149,9 @@ func (p *process) kill() {
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	<-p.done
 }
+
+// signal is to the process alone.
+func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(p.cmd.Process.Pid, s) }
 
 // children are the processes that a process has started.
 func children(pid int) (pids []int) {
