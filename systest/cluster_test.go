@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -31,6 +29,7 @@ import (
 type cluster struct {
 	t    *testing.T
 	hubs []string
+	at   string // its store's folder
 	user *wire.Control
 }
 
@@ -43,7 +42,7 @@ func startCluster(t *testing.T) *cluster {
 		t.Fatal(err)
 	}
 	hub := twoPorts(t)
-	c := &cluster{t: t, hubs: []string{"nats://" + hub}}
+	c := &cluster{t: t, hubs: []string{"nats://" + hub}, at: at}
 	ctx, cancel := context.WithCancel(context.Background())
 	co, err := coordinator.Open(ctx, coordinator.Config{
 		Council: &coordinator.Council{Name: "c1", Listen: hub, Join: c.hubs}, Dir: folder, Store: store, StoreAt: at,
@@ -252,89 +251,6 @@ func TestMachinesLeaveAndTheJobGoesOn(t *testing.T) {
 		if strings.Contains(r, "lost") || strings.Contains(r, "failed") {
 			t.Errorf("a roster that nobody's leaving explains: %s", r)
 		}
-	}
-}
-
-// A machine leaves at some moment of a job that evaluates and saves after every step: while
-// it fetches, compiles, says hello, catches up, steps, evaluates or stores. It is gone in
-// time, and nothing of it is seen in the result.
-func TestLeavingAtAnyMoment(t *testing.T) {
-	set := append(slices.Clone(long), "eval_steps=1", "save_steps=1")
-	want := alone(t, spec(t, set...))
-	for i := range *leaves {
-		c := startCluster(t)
-		c.machine("stays", "go:2")
-		got := c.submit("one", spec(t, set...))
-		c.until("it trains", func(s coordinator.Status) bool { return s.Step > 0 })
-		m := c.machine("leaves", "go:2")
-		seen := map[string]bool{} // so many different things of it
-		s := c.until("its moment", func(s coordinator.Status) bool {
-			for _, m := range s.Members {
-				if strings.HasPrefix(m.Name, "leaves") {
-					seen[fmt.Sprint(m.Name, " ", m.State, " rank ", m.Rank, " step ", m.Step)] = true
-				}
-			}
-			return len(seen) > i || s.End != nil
-		})
-		began := time.Now()
-		m.leave <- "a test"
-		<-m.done
-		took := time.Since(began)
-		res := <-got
-		t.Logf("after step %d, the %d. thing that was seen of it, it left in %v", s.Step, len(seen), took)
-		if took > 25*time.Second {
-			t.Errorf("it took %v to leave", took)
-		}
-		if res.AdapterSHA256 != want.adapter {
-			t.Errorf("adapter %s, want %s", res.AdapterSHA256, want.adapter)
-		}
-		for _, r := range res.Rosters {
-			if strings.Contains(r, "lost") || strings.Contains(r, "failed") {
-				t.Errorf("left after step %d: %s", s.Step, r)
-			}
-		}
-	}
-}
-
-// A node in a state in which nobody counts on it ends within a second.
-func TestLeavingBeforeItTrains(t *testing.T) {
-	for state, info := range map[string]wire.JobInfo{
-		"":         {ID: "bells"}, // nothing is known of the job
-		"compiled": {ID: "bells", Spec: spec(t).Encode()},
-	} {
-		t.Run("state "+state, func(t *testing.T) {
-			c := startCluster(t)
-			b, err := json.Marshal(info)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := c.ask(coordinator.VerbSubmit, b, nil); err != nil {
-				t.Fatal(err)
-			}
-			cmd := exec.Command(os.Args[0], "trainer", "--job", "bells", "--name", "n1", "--coordinators", c.hubs[0], "--cache", t.TempDir(), "--backend", backend.Go)
-			hold, err := cmd.StdinPipe()
-			if err == nil {
-				err = cmd.Start()
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer hold.Close()
-			c.until("state "+state, func(s coordinator.Status) bool {
-				return slices.ContainsFunc(s.Members, func(m coordinator.Member) bool { return m.State == state })
-			})
-			began := time.Now()
-			cmd.Process.Signal(syscall.SIGTERM)
-			if err := cmd.Wait(); err != nil {
-				t.Errorf("it ended with %v", err)
-			}
-			if took := time.Since(began); took > 2*time.Second {
-				t.Errorf("it took %v to leave", took)
-			}
-			if s := c.status(); s.End != nil || len(s.Errors) > 0 {
-				t.Errorf("its leaving is told as an error: %+v", s)
-			}
-		})
 	}
 }
 
