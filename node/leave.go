@@ -37,7 +37,7 @@ func (n *node) workOrLeave(ctx context.Context) error {
 	}
 	select { // nobody counts on it yet
 	case err := <-done:
-		return err
+		return errors.Join(ErrLeft, err)
 	case <-time.After(busyPatience):
 		return errors.Join(ErrLeft, ErrBusy)
 	}
