@@ -139,7 +139,7 @@ func TestLaunchInsideSlurm(t *testing.T) {
 	}
 	var first, second bytes.Buffer
 	p := script(0, &first)
-	c.await("a step", func() bool { return strings.Contains(p.text(), "step 1/") })
+	c.await("a step", func() bool { return strings.Contains(p.text(), fmt.Sprintf("/%d  loss", launchSteps)) })
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil { // to the script, as --signal=B:TERM@120 has it
 		t.Fatal(err)
 	}
