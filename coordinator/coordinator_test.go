@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"carillon/checkpoint"
+	"carillon/child"
 	"carillon/job"
 	"carillon/objstore"
 	"carillon/objstore/dir"
@@ -32,18 +33,20 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// ports finds free ones, one after the other.
+func ports(t *testing.T, n int) []string {
+	t.Helper()
+	addrs, err := child.FreePorts(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addrs
+}
+
 // peers finds free ports for n coordinators.
 func peers(t *testing.T, n int) (out []Peer) {
 	t.Helper()
-	var addrs []string
-	for range 2 * n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		addrs = append(addrs, l.Addr().String())
-	}
+	addrs := ports(t, 2*n)
 	for i := range n {
 		out = append(out, Peer{ID: fmt.Sprintf("c%d", i+1), Raft: addrs[2*i], NATS: addrs[2*i+1]})
 	}

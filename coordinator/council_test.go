@@ -51,31 +51,6 @@ func (m *member) coordinator() *Coordinator {
 	return c
 }
 
-// twoPorts finds a port that is free with the next one.
-func twoPorts(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		a, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr := a.Addr().String()
-		next, err := wire.Beside(addr, 1)
-		if err == nil {
-			var b net.Listener
-			if b, err = net.Listen("tcp", next); err == nil {
-				b.Close()
-			}
-		}
-		a.Close()
-		if err == nil {
-			return addr
-		}
-	}
-	t.Fatal("no two free ports beside each other")
-	return ""
-}
-
 func newCouncil(t *testing.T, a *pkitest.Authority, names ...string) *council {
 	c := &council{t: t, dir: t.TempDir(), authority: a, members: map[string]*member{}}
 	var err error
@@ -83,7 +58,7 @@ func newCouncil(t *testing.T, a *pkitest.Authority, names ...string) *council {
 		t.Fatal(err)
 	}
 	for _, name := range names {
-		c.members[name] = &member{council: c, name: name, hub: twoPorts(t)}
+		c.members[name] = &member{council: c, name: name, hub: ports(t, 2)[0]}
 		c.join = append(c.join, "nats://"+c.members[name].hub)
 	}
 	for _, name := range names {
@@ -126,7 +101,13 @@ func (m *member) start(folder string) {
 	t.Cleanup(m.stop)
 }
 
-func (m *member) stop() { m.kill(); <-m.done }
+func (m *member) stop() {
+	m.kill()
+	<-m.done
+	if m.err != nil && m.council.t.Failed() {
+		m.council.t.Logf("%s had ended: %v", m.name, m.err)
+	}
+}
 
 // control is a user's, or with self a machine's.
 func (c *council) control(self job.NodeID) *wire.Control {

@@ -13,6 +13,7 @@ import (
 	gopsprocess "github.com/shirou/gopsutil/v4/process"
 
 	"carillon/backend"
+	"carillon/child"
 	"carillon/job"
 )
 
@@ -29,7 +30,7 @@ type fleet struct {
 // startFleet starts the coordinators, the nodes and the joiners of drills.
 func startFleet(r *run) (*fleet, error) {
 	f := &fleet{run: r, reported: map[*process]bool{}}
-	ports, err := freePorts(2 * r.Coordinators)
+	ports, err := child.FreePorts(2 * r.Coordinators)
 	if err != nil {
 		return nil, err
 	}

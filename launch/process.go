@@ -2,7 +2,6 @@ package launch
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 
@@ -34,19 +33,4 @@ func (p *process) lastWords() string {
 		return fmt.Sprintf("%v (log: %s)", p.Err(), p.log)
 	}
 	return p.LastWords()
-}
-
-// freePorts finds n ports of the loopback interface that nobody listens on. They
-// are all held open until all are found, so they differ.
-func freePorts(n int) ([]string, error) {
-	var addrs []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer l.Close()
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs, nil
 }

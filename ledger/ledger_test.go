@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"carillon/child"
+
 	"go.uber.org/goleak"
 )
 
@@ -19,13 +21,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // peers finds a free port for each of n voters.
 func peers(t *testing.T, n int) (out []Peer) {
 	t.Helper()
-	for i := range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		out = append(out, Peer{ID: fmt.Sprintf("c%d", i+1), Addr: l.Addr().String()})
+	ports, err := child.FreePorts(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, addr := range ports {
+		out = append(out, Peer{ID: fmt.Sprintf("c%d", i+1), Addr: addr})
 	}
 	return out
 }

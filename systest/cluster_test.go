@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +16,7 @@ import (
 
 	"carillon/agent"
 	"carillon/backend"
+	"carillon/child"
 	"carillon/coordinator"
 	"carillon/job"
 	"carillon/launch"
@@ -41,7 +41,7 @@ func startCluster(t *testing.T) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hub := twoPorts(t)
+	hub := ports(t, 2)[0]
 	c := &cluster{t: t, hubs: []string{"nats://" + hub}, at: at}
 	ctx, cancel := context.WithCancel(context.Background())
 	co, err := coordinator.Open(ctx, coordinator.Config{
@@ -171,15 +171,18 @@ func (c *cluster) submit(id job.ID, s job.Spec) <-chan launch.Result {
 	return got
 }
 
+// ofThree is a long job that begins when three nodes are ready, and waits for no more.
+var ofThree = append([]string{"max_nodes=3"}, long...)
+
 // Jobs are worked on one after another by machines that stay; a node that is killed is
 // another one when it comes back.
 func TestAClusterTakesJobAfterJob(t *testing.T) {
 	want := alone(t, spec(t, long...))
 	c := startCluster(t)
 	c.machine("m1", "go:3")
-	first := c.submit("one", spec(t, long...))
+	first := c.submit("one", spec(t, ofThree...))
 	s := c.until("three nodes train", func(s coordinator.Status) bool { return len(s.Roster.Members) == 3 && s.Step > 1 })
-	second := c.submit("two", spec(t, long...))
+	second := c.submit("two", spec(t, ofThree...))
 	victim := s.Members[slices.IndexFunc(s.Members, func(m coordinator.Member) bool { return m.Name == "m1:1" && m.Rank >= 0 })]
 	if err := syscall.Kill(victim.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -204,7 +207,7 @@ func TestMachinesThatNobodyReaches(t *testing.T) {
 	c := startCluster(t)
 	c.machine("away", "go:2", func(cfg *agent.Config) { cfg.Hub = true })
 	c.machine("m1", "go")
-	got := c.submit("one", spec(t, long...))
+	got := c.submit("one", spec(t, ofThree...))
 	s := c.until("three nodes train", func(s coordinator.Status) bool { return len(s.Roster.Members) == 3 && s.Step > 1 })
 	for _, m := range s.Roster.Members {
 		if strings.HasPrefix(m.Addr, "hub://") != strings.HasPrefix(m.Name, "away") {
@@ -229,7 +232,7 @@ func TestMachinesLeaveAndTheJobGoesOn(t *testing.T) {
 	want := alone(t, spec(t, long...))
 	c := startCluster(t)
 	machines := []*machine{c.machine("m1", "go:2"), c.machine("m2", "go")}
-	got := c.submit("one", spec(t, long...))
+	got := c.submit("one", spec(t, ofThree...))
 	c.until("three nodes train", func(s coordinator.Status) bool { return len(s.Roster.Members) == 3 && s.Step > 0 })
 	machines[0].leave <- "a test"
 	<-machines[0].done
@@ -242,7 +245,7 @@ func TestMachinesLeaveAndTheJobGoesOn(t *testing.T) {
 	if s.Saved == 0 || s.Saved >= longSteps {
 		t.Errorf("step %d is saved when all have left, want one in the middle", s.Saved)
 	}
-	c.machine("m3", "go")
+	c.machine("m3", "go:3")
 	res := <-got
 	if res.AdapterSHA256 != want.adapter || res.Steps != longSteps {
 		t.Errorf("adapter %s after %d steps, want %s after %d", res.AdapterSHA256, res.Steps, want.adapter, longSteps)
@@ -254,24 +257,12 @@ func TestMachinesLeaveAndTheJobGoesOn(t *testing.T) {
 	}
 }
 
-// twoPorts finds a port that is free with the next one.
-func twoPorts(t *testing.T) string {
+// ports finds free ones, one after the other.
+func ports(t *testing.T, n int) []string {
 	t.Helper()
-	for range 100 {
-		a, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer a.Close()
-		next, err := wire.Beside(a.Addr().String(), 1)
-		if err != nil {
-			continue
-		}
-		if b, err := net.Listen("tcp", next); err == nil {
-			b.Close()
-			return a.Addr().String()
-		}
+	addrs, err := child.FreePorts(n)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no two free ports beside each other")
-	return ""
+	return addrs
 }

@@ -87,14 +87,10 @@ func TestTakenPortIsAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	free.Close()
+	free := ports(t, 1)[0]
 	for _, peer := range []string{
-		"c1=" + taken.Addr().String() + "=" + free.Addr().String(),
-		"c1=" + free.Addr().String() + "=" + taken.Addr().String(),
+		"c1=" + taken.Addr().String() + "=" + free,
+		"c1=" + free + "=" + taken.Addr().String(),
 	} {
 		out := t.TempDir()
 		if _, err := dir.Open(out); err != nil {

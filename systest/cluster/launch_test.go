@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"carillon/child"
 	"carillon/launch"
 )
 
@@ -48,12 +49,11 @@ func (c *cluster) sshd() (ssh string) {
 			c.t.Fatalf("%v\n%s", err, out)
 		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addrs, err := child.FreePorts(1)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	l.Close()
+	_, port, _ := net.SplitHostPort(addrs[0])
 	_ = os.MkdirAll("/run/sshd", 0o755) // what sshd wants as root
 	c.write("sshd_config", fmt.Sprintf("Port %s\nListenAddress 0.0.0.0\nHostKey %s\nAuthorizedKeysFile %s\nStrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\nSetEnv HOME=%s XDG_CACHE_HOME=%s\n",
 		port, c.path("host"), c.path("user.pub"), c.path("home"), cacheDir(c.t)))

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"carillon/child"
 	"carillon/testtool"
 )
 
@@ -117,12 +118,11 @@ func (s *Server) await(t testing.TB, address string, ended chan error, log strin
 }
 
 func freeAddress(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addrs, err := child.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addrs[0]
 }
 
 // certificate makes a certificate for 127.0.0.1 that signs itself, and returns the files
