@@ -16,6 +16,7 @@ import (
 	"carillon/coordinator"
 	"carillon/launch"
 	"carillon/node"
+	"carillon/testtool"
 )
 
 var (
@@ -38,6 +39,7 @@ func TestMain(m *testing.M) {
 		}
 	}
 	flag.Parse()
+	testtool.EndAtOnce()
 	code := m.Run()
 	if made.dir != "" {
 		os.RemoveAll(made.dir)

@@ -88,3 +88,13 @@ func Lacks(t testing.TB, what, why string) {
 	}
 	t.Skipf("there is no %s to test with: %s", what, why)
 }
+
+// EndAtOnce has the processes that this one starts end without a pause: a program that
+// looks for races waits a second at its end, in case more of them show themselves.
+func EndAtOnce() {
+	if os.Getenv(raceOptions) == "" {
+		os.Setenv(raceOptions, "atexit_sleep_ms=0")
+	}
+}
+
+const raceOptions = "GORACE"

@@ -26,9 +26,11 @@ import (
 	"carillon/job"
 	"carillon/model"
 	"carillon/objstore/dir"
+	"carillon/testtool"
 )
 
 func TestMain(m *testing.M) {
+	testtool.EndAtOnce()
 	testscript.Main(m, map[string]func(){"carillon": main})
 }
 
@@ -42,6 +44,7 @@ func TestScripts(t *testing.T) {
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("MODELS", models) // small models of each family
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
