@@ -213,5 +213,8 @@ func (a *Agent) nodeArgs(i int, info wire.JobInfo, c backend.Choice) ([]string, 
 	if c.Name != c.Kind {
 		args = append(args, "--tried")
 	}
+	if c.Kind == backend.CPU && len(a.cfg.Devices) > 1 {
+		args = append(args, "--weights", filepath.Join(a.cfg.Dir, "weights"))
+	}
 	return args, nil
 }

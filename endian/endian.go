@@ -43,6 +43,18 @@ func Get[T Number](dst []T, src []byte) {
 	}
 }
 
+// Numbers returns the numbers whose bytes are b, which begins at a multiple of 4: b's own
+// memory, or on a machine of another order a copy.
+func Numbers[T Number](b []byte) []T {
+	x := unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/size)
+	if little {
+		return x
+	}
+	out := make([]T, len(x))
+	Get(out, b)
+	return out
+}
+
 func memory[T Number](values []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), size*len(values))
 }

@@ -52,6 +52,11 @@ type Options struct {
 	// and draws them from Seed, as Hugging Face initialises a new model.
 	ReinitWeights bool
 	Seed          uint64
+	// Share is a folder where the processes of this machine keep what is not trained in
+	// a file that all of them map, so that it is in memory once. It is taken where the
+	// engine can compute with memory that is there, as XLA does on the CPU; elsewhere,
+	// and with "", each has its own copy.
+	Share string
 }
 
 // Config is what the rest of the system may know about a model.
@@ -65,7 +70,8 @@ type Config struct {
 // Model is a base model. It is safe for concurrent use.
 type Model struct {
 	compute compute.Backend
-	kind    string // of backend
+	kind    string           // of backend
+	engine  *backend.Backend // that compute is of; nil in some tests
 	config  Config
 	arch    architecture
 	options Options
@@ -76,6 +82,7 @@ type Model struct {
 
 	mu      sync.Mutex               // guards the fields below
 	buffers map[place]compute.Buffer // frozen parameters on the device
+	shared  *shared                  // where they lie, if they are shared
 }
 
 // Load opens the Hugging Face directory dir: config.json and safetensors files.
@@ -88,7 +95,7 @@ func Load(be *backend.Backend, dir string, opts Options) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("base model %s: %w", dir, err)
 	}
-	m.kind = be.Kind()
+	m.kind, m.engine = be.Kind(), be
 	return m, nil
 }
 
@@ -142,6 +149,10 @@ func (m *Model) Close() error {
 		errs = append(errs, b.Finalize())
 	}
 	clear(m.buffers)
+	if m.shared != nil {
+		errs = append(errs, m.shared.memory.Unmap())
+		m.shared = nil
+	}
 	return errors.Join(errs...)
 }
 

@@ -30,6 +30,7 @@ type report struct {
 	saver   *saver
 	records []wire.StepRecord // not acknowledged yet
 	known   wire.JobInfo
+	welcome welcome
 }
 
 var _ train.Reporter = (*node)(nil)
@@ -47,6 +48,7 @@ func (n *node) Stepped(r train.Record) {
 	}
 	n.mu.Lock()
 	n.records = append(n.records, w)
+	n.welcome.leftOut = 0
 	n.mu.Unlock()
 	n.Changed()
 }
@@ -245,8 +247,12 @@ func (n *node) learn(j wire.JobInfo) {
 func (n *node) offer(r roster.Roster) {
 	n.mu.Lock()
 	t := n.trainer
+	useless := n.cfg.Hub && !n.leaving && n.welcome.heed(r, n.id)
 	n.mu.Unlock()
 	if t != nil {
 		t.Offer(r)
+	}
+	if useless {
+		n.refuse(errUnheard)
 	}
 }

@@ -36,6 +36,7 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stderr io.Writ
 	flags.StringVar(&certs.Cert, "tls-cert", "", "this machine's certificate")
 	flags.StringVar(&certs.Key, "tls-key", "", "its key")
 	flags.StringVar(&cfg.Cache, "cache", "", "folder for shards")
+	flags.StringVar(&cfg.Weights, "weights", "", "folder for base weights that all nodes of this machine map, on the CPU (default: each has its own copy)")
 	flags.StringVar(&cfg.Backend.Name, "backend", backend.Auto, "what computes: auto, cuda, tpu, cpu (XLA) or go; cuda:FILE and tpu:FILE name the plugin")
 	flags.StringVar(&cfg.Backend.CacheDir, "plugins", "", "folder of the backend's plugins")
 	flags.BoolVar(&cfg.Backend.Offline, "offline", false, "never fetch a plugin")

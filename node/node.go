@@ -54,6 +54,7 @@ type Config struct {
 	Leave        <-chan string // why it is to leave, once; nil: it never is
 	Backend      backend.Options
 	Cache        string // folder for shards that were fetched
+	Weights      string // folder for weights that all nodes of this machine map; "": this one has its own copy
 	Drills       []job.Drill
 	Log          *slog.Logger
 }
@@ -68,21 +69,16 @@ func Run(ctx context.Context, cfg Config) error {
 	if cfg.Hub {
 		lc.Hubs, lc.Parted = cfg.Coordinators, n.refuse
 	}
-	links, err := wire.Open(lc)
-	if err != nil {
-		return err
-	}
-	defer links.Close()
 	cc := wire.ControlConfig{Coordinators: cfg.Coordinators, Job: cfg.Job, Self: n.id, Log: n.log}
 	if cfg.Identity != nil {
 		cc.TLS = cfg.Identity.Client(pki.Coordinator)
 	}
-	control, err := wire.Dial(cc)
+	p, err := n.connect(ctx, lc, cc)
 	if err != nil {
 		return err
 	}
-	defer control.Close()
-	n.links, n.control = links, control
+	defer p.close()
+	n.links, n.control = p.links, p.control
 
 	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
@@ -276,7 +272,7 @@ func (n *node) compile(ctx context.Context, spec job.Spec) (*learner, error) {
 	}
 	n.log.Info("backend", "kind", be.Kind(), "why", be.Why())
 	n.say("loading")
-	m, err := model.Load(be, spec.BaseModel, model.Options{ReinitWeights: spec.ReinitWeights, Seed: spec.Seed})
+	m, err := model.Load(be, spec.BaseModel, model.Options{ReinitWeights: spec.ReinitWeights, Seed: spec.Seed, Share: n.cfg.Weights})
 	if err != nil {
 		return nil, err
 	}

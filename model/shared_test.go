@@ -1,0 +1,141 @@
+package model
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"carillon/backend/backendtest"
+	"carillon/job"
+)
+
+// What is not trained lies in a file that all models of a machine map, and gives the
+// gradient that a copy of one's own gives.
+func TestSharedWeightsGiveTheSameBits(t *testing.T) {
+	be := backendtest.Open(t)
+	dir, in := t.TempDir(), openFixture(t, "gpt2/base").batch()
+	gradient := func(opts Options) []float32 {
+		t.Helper()
+		m, err := Load(be, filepath.Join("testdata", "gpt2"), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		s := startTask(t, m, loraCase, ownTask(m.arch))
+		defer s.Close()
+		if err := s.Upload(s.probeWeights(job.Key{3, 4})); err != nil {
+			t.Fatal(err)
+		}
+		out := make([]float32, s.Size()+1)
+		if out[s.Size()], err = s.Gradient(in, job.Key{}, out[:s.Size()]); err != nil {
+			t.Fatal(err)
+		}
+		if opts.Share != "" && be.CanView() != (m.shared != nil) {
+			t.Errorf("%s: mapped: %v", be.Kind(), m.shared != nil)
+		}
+		return out
+	}
+	for _, random := range []bool{false, true} {
+		want := gradient(Options{ReinitWeights: random, Seed: 5})
+		if got := gradient(Options{ReinitWeights: random, Seed: 5, Share: dir}); !slices.Equal(got, want) {
+			t.Errorf("random %v: another gradient", random)
+		}
+	}
+	want := 0
+	if be.CanView() {
+		want = 2 // those of the file, and random ones
+	}
+	if n := len(weightFiles(t, dir)); n != want {
+		t.Errorf("%d files of weights, want %d", n, want)
+	}
+}
+
+// A file of weights that is damaged is written again.
+func TestDamagedSharedWeights(t *testing.T) {
+	be, dir := backendtest.Go(t), t.TempDir()
+	for _, what := range []struct {
+		name   string
+		before func(path string)
+	}{
+		{"written", nil},
+		{"there", func(string) {}},
+		{"damaged", func(path string) { damage(t, path) }},
+		{"cut off", func(path string) { os.Truncate(path, 100) }},
+	} {
+		paths := weightFiles(t, dir)
+		if what.before != nil && len(paths) != 1 {
+			t.Fatalf("files of weights: %v", paths)
+		} else if what.before != nil {
+			what.before(paths[0])
+		}
+		m, err := Load(be, filepath.Join("testdata", "gpt2"), Options{Share: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := m.share()
+		if err != nil {
+			t.Fatalf("%s: %v", what.name, err)
+		}
+		err = m.read(m.base, func(r reader) error {
+			for _, d := range m.base {
+				want := make([]float32, d.Size())
+				if err := r.value(d, want); err != nil {
+					return err
+				}
+				if !slices.Equal(s.value(d), want) {
+					t.Errorf("%s: %s has other values", what.name, d.Name)
+				}
+			}
+			return nil
+		})
+		if err = errors.Join(err, m.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func weightFiles(t *testing.T, dir string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "*.weights"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
+
+// damage puts a file with another byte in its middle in place of one.
+func damage(t *testing.T, path string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A disk that is full is an error that says what was written, and nothing is left.
+func TestNoRoomForSharedWeights(t *testing.T) {
+	m, err := Load(backendtest.Go(t), filepath.Join("testdata", "gpt2"), Options{Share: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	path := filepath.Join(m.options.Share, m.layout().name)
+	if err := os.Symlink("/dev/full", path+".part"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = m.share()
+	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "for all processes of this machine") {
+		t.Errorf("%v, want %v", err, syscall.ENOSPC)
+	}
+	if left, _ := filepath.Glob(path + "*"); !slices.Equal(left, []string{path + ".lock"}) {
+		t.Errorf("left behind: %v", left)
+	}
+}

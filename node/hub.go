@@ -1,0 +1,87 @@
+package node
+
+import (
+	"context"
+	"errors"
+
+	"carillon/job"
+	"carillon/roster"
+	"carillon/wire"
+)
+
+// A node that is reached through a coordinator connects to one that it can reach; the
+// others may not. Nobody tells it: it is let in, nobody hears it, it is left out.
+
+// maxLeftOut is how often that may happen, without a step between, before the node begins
+// anew at another coordinator. Once may be chance.
+const maxLeftOut = 2
+
+// welcome is whether the others can do anything with this node.
+type welcome struct {
+	newest  job.RosterNumber
+	in      bool // newest has it
+	leftOut int  // how often it was let in and left out since its last step
+}
+
+// heed takes a roster in and says whether the node is of no use here.
+func (w *welcome) heed(r roster.Roster, self job.NodeID) (useless bool) {
+	if !w.newest.Less(r.Number) {
+		return false
+	}
+	was := w.in
+	w.newest, w.in = r.Number, r.Has(self)
+	if was && !w.in {
+		w.leftOut++
+	}
+	return w.leftOut >= maxLeftOut
+}
+
+// errUnheard ends a node that begins anew elsewhere.
+var errUnheard = errors.New("other nodes do not hear this one through the coordinator that it is connected to, though the coordinators do")
+
+// place is a node's connections.
+type place struct {
+	links   *wire.Links
+	control *wire.Control
+}
+
+// connect opens them, or gives up when ctx ends or the node is told to leave: nobody
+// knows of it yet.
+func (n *node) connect(ctx context.Context, lc wire.Config, cc wire.ControlConfig) (*place, error) {
+	var p *place
+	var err error
+	done := make(chan struct{})
+	go func() { defer close(done); p, err = dial(lc, cc) }()
+	select {
+	case <-done:
+		return p, err
+	case <-ctx.Done():
+		go func() { <-done; p.close() }() // ends when the addresses have answered or not
+		return nil, context.Cause(ctx)
+	case why := <-n.cfg.Leave:
+		n.log.Info("leaving", "why", why)
+		go func() { <-done; p.close() }()
+		return nil, errors.Join(ErrLeft, ErrBusy)
+	}
+}
+
+func dial(lc wire.Config, cc wire.ControlConfig) (*place, error) {
+	links, err := wire.Open(lc)
+	if err != nil {
+		return nil, err
+	}
+	control, err := wire.Dial(cc)
+	if err != nil {
+		links.Close()
+		return nil, err
+	}
+	return &place{links, control}, nil
+}
+
+// close closes them, if there are any.
+func (p *place) close() {
+	if p != nil {
+		p.control.Close()
+		p.links.Close()
+	}
+}
