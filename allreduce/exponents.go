@@ -4,7 +4,8 @@ import (
 	"math"
 	"runtime"
 	"sync"
-	"sync/atomic"
+
+	"carillon/cores"
 )
 
 // Block is the number of values that share an exponent. The last block of a
@@ -71,25 +72,9 @@ func workersFor(blocks int) int { return max(1, min(runtime.GOMAXPROCS(0), block
 
 // inParallel calls do on ranges that cover [0, blocks), and returns when all are
 // done. Blocks do not depend on each other, so the cut cannot be seen in the bits.
-// Each core takes another range when it is done with one: absent blocks, which cost next
-// to nothing, lie together (the rows of an embedding that no text of the step has).
-func inParallel(blocks int, do func(from, to int)) {
-	workers := workersFor(blocks)
-	if workers == 1 {
-		do(0, blocks)
-		return
-	}
-	var taken atomic.Int64
-	var wg sync.WaitGroup
-	for range workers {
-		wg.Go(func() {
-			for to := int(taken.Add(parallelBlocks)); to < blocks+parallelBlocks; to = int(taken.Add(parallelBlocks)) {
-				do(to-parallelBlocks, min(to, blocks))
-			}
-		})
-	}
-	wg.Wait()
-}
+// Absent blocks cost next to nothing and lie together: the rows of an embedding that no
+// text of the step has.
+func inParallel(blocks int, do func(from, to int)) { cores.InParts(blocks, parallelBlocks, do) }
 
 // inRuns is inParallel with so many ranges of one length, numbered in their order.
 func inRuns(runs, blocks int, do func(run, from, to int)) {

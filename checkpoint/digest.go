@@ -2,13 +2,11 @@ package checkpoint
 
 import (
 	"crypto/sha256"
-	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
 
 	"github.com/zeebo/xxh3"
 
+	"carillon/cores"
 	"carillon/endian"
 )
 
@@ -31,7 +29,7 @@ func StateHash(w, m, v []float32) [32]byte {
 func HashUpdated(w, m, v []float32, update func(from, to int)) [32]byte {
 	n := (len(w) + sliceLen - 1) / sliceLen
 	leaves := make([][16]byte, 3*n)
-	inSlices(len(w), func(from, to int) {
+	cores.InParts(len(w), sliceLen, func(from, to int) {
 		update(from, to)
 		for k, vector := range [...][]float32{w, m, v} {
 			leaves[k*n+from/sliceLen] = xxh3.Hash128(endian.View(vector[from:to])).Bytes()
@@ -42,23 +40,6 @@ func HashUpdated(w, m, v []float32, update func(from, to int)) [32]byte {
 		all.Write(leaf[:])
 	}
 	return [32]byte(all.Sum(nil))
-}
-
-// inSlices calls do for each slice of a vector of n elements, on all cores at once, and
-// returns when all are done.
-func inSlices(n int, do func(from, to int)) {
-	var taken atomic.Int64
-	take := func() {
-		for to := int(taken.Add(sliceLen)); to < n+sliceLen; to = int(taken.Add(sliceLen)) {
-			do(to-sliceLen, min(to, n))
-		}
-	}
-	var wg sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), n/sliceLen+1) - 1 {
-		wg.Go(take)
-	}
-	take()
-	wg.Wait()
 }
 
 // Digest0 names the state before the first step.

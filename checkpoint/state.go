@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"carillon/cores"
 	"carillon/endian"
 )
 
@@ -28,7 +29,7 @@ func EncodeState(dst []byte, w, m, v []float32, updates uint64) []byte {
 	dst = dst[:from+4*(len(w)+len(m)+len(v))]
 	for _, vector := range [][]float32{w, m, v} {
 		part := dst[from:]
-		inSlices(len(vector), func(from, to int) { endian.Put(part[4*from:], vector[from:to]) })
+		cores.InParts(len(vector), sliceLen, func(from, to int) { endian.Put(part[4*from:], vector[from:to]) })
 		from += 4 * len(vector)
 	}
 	return dst

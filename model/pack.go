@@ -1,14 +1,12 @@
 package model
 
 import (
-	"runtime"
-	"sync"
-
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 
+	"carillon/cores"
 	"carillon/model/nn"
 )
 
@@ -86,15 +84,8 @@ func (p pack) write(flat, src []float32) {
 
 // copyAll is copy, by all cores: one alone does not use up what memory can give.
 func copyAll(dst, src []float32) {
-	n := min(len(dst), len(src))
 	const alone = 1 << 18
-	workers := max(1, min(runtime.GOMAXPROCS(0), n/alone))
-	var wg sync.WaitGroup
-	for w := 1; w < workers; w++ {
-		wg.Go(func() { copy(dst[w*n/workers:(w+1)*n/workers], src[w*n/workers:]) })
-	}
-	copy(dst[:n/workers], src)
-	wg.Wait()
+	cores.InParts(min(len(dst), len(src)), alone, func(from, to int) { copy(dst[from:to], src[from:to]) })
 }
 
 // fetch puts a pack's numbers, which are in b, into flat; shared says that b's memory

@@ -17,8 +17,8 @@ package optim
 
 import (
 	"math"
-	"runtime"
-	"sync"
+
+	"carillon/cores"
 )
 
 // Group is the elements [From, To) of a flat vector that are updated alike.
@@ -139,24 +139,11 @@ func (c *constants) apply(w, g, m, v []float32, from, to int) {
 	}
 }
 
-// parallelFrom is the size from which cutting an update over cores pays.
+// parallelFrom is the size from which cutting an update over cores pays: whole blocks.
 const parallelFrom = 1 << 15
 
 // UpdateAll makes one update of all elements on all cores: the bits are those of
 // Update over any ranges.
 func (a *AdamW) UpdateAll(w, g, m, v []float32, updates uint64, lr, clip float64) {
-	split(len(w), a.Update(w, g, m, v, updates, lr, clip))
-}
-
-// split calls part for ranges that cover [0, n), at once on all cores where n is
-// large, and returns when all have returned. Ranges start at whole blocks.
-func split(n int, part func(from, to int)) {
-	workers := min(runtime.GOMAXPROCS(0), n/parallelFrom+1)
-	size := (n/workers + block) / block * block
-	var wg sync.WaitGroup
-	for from := size; from < n; from += size {
-		wg.Go(func() { part(from, min(n, from+size)) })
-	}
-	part(0, min(n, size))
-	wg.Wait()
+	cores.InParts(len(w), parallelFrom, a.Update(w, g, m, v, updates, lr, clip))
 }

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+
+	"carillon/cores"
 )
 
 func TestClipLikePyTorch(t *testing.T) {
@@ -37,7 +39,7 @@ func TestClipLikePyTorch(t *testing.T) {
 // meanAndNorm divides by all cores, as far as they are worth it.
 func meanAndNorm(g []float32, tokens int64) float64 {
 	m := NewMean(len(g), tokens)
-	split(len(g), func(from, to int) { m.Divide(from, g[from:to]) })
+	cores.InParts(len(g), parallelFrom, func(from, to int) { m.Divide(from, g[from:to]) })
 	return m.Norm()
 }
 
@@ -58,42 +60,19 @@ func definedNorm(g []float32) float64 {
 func TestMeanAndNormAreTheSameOnAnyNumberOfCores(t *testing.T) {
 	for _, n := range []int{1, 255, 256, 257, parallelFrom - 1, parallelFrom, parallelFrom + 1, 5*parallelFrom + 77} {
 		start := draws(1, n, 11)
-		for _, cores := range []int{1, 2, 3, 8} {
-			before := runtime.GOMAXPROCS(cores)
+		for _, threads := range []int{1, 2, 3, 8} {
+			before := runtime.GOMAXPROCS(threads)
 			g := slices.Clone(start)
 			norm := meanAndNorm(g, 37)
 			if want := definedNorm(g); norm != want {
-				t.Errorf("%d elements, %d cores: norm of the mean %v, want %v", n, cores, norm, want)
+				t.Errorf("%d elements, %d cores: norm of the mean %v, want %v", n, threads, norm, want)
 			}
 			for i, x := range start {
 				if want := float32(float64(x) / 37); g[i] != want {
-					t.Fatalf("%d elements, %d cores: element %d scaled to %v, want %v", n, cores, i, g[i], want)
+					t.Fatalf("%d elements, %d cores: element %d scaled to %v, want %v", n, threads, i, g[i], want)
 				}
 			}
 			runtime.GOMAXPROCS(before)
 		}
-	}
-}
-
-func TestSplitCoversEachElementOnce(t *testing.T) {
-	for _, cores := range []int{1, 2, 3, 7} {
-		before := runtime.GOMAXPROCS(cores)
-		for _, n := range []int{0, 1, 256, parallelFrom, 2*parallelFrom + 1, 3 * parallelFrom, 7*parallelFrom + 255} {
-			seen := make([]byte, n)
-			split(n, func(from, to int) {
-				if from%block != 0 {
-					t.Errorf("n %d, %d cores: a range starts at %d, inside a block", n, cores, from)
-				}
-				for i := from; i < to; i++ {
-					seen[i]++
-				}
-			})
-			for i, times := range seen {
-				if times != 1 {
-					t.Fatalf("n %d, %d cores: element %d was visited %d times", n, cores, i, times)
-				}
-			}
-		}
-		runtime.GOMAXPROCS(before)
 	}
 }
