@@ -171,6 +171,11 @@ func children(pid int) (pids []int) {
 // ended says whether the process has ended by itself within patience.
 func (p *process) ended(patience time.Duration) bool {
 	select {
+	case <-p.done: // of two that are ready select takes any
+		return true
+	default:
+	}
+	select {
 	case <-p.done:
 		return true
 	case <-time.After(patience):
