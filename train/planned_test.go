@@ -1,7 +1,9 @@
 package train
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,6 +59,28 @@ func TestNobodyWaitsForAJoinerThatIsNotNear(t *testing.T) {
 		if got := m[0].records[11].Nodes; got != 2 {
 			t.Errorf("the last step was made by %d nodes, want 2", got)
 		}
+	})
+}
+
+// A joiner that reaches nobody ends, and says whom it does not reach; the others go on.
+func TestAJoinerThatReachesNobodyEnds(t *testing.T) {
+	want := alone(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := newSystem(t)
+		m := s.startAll(2)
+		m[0].pace, m[1].pace = time.Second, time.Second // so that there are steps left
+		s.offer(s.roster(roster.Forced, m...))
+		s.until("step 2", m[0].at(2))
+		walled := s.start("walled")
+		walled.walled = true
+		s.offer(s.roster(roster.Planned, m[0], m[1], walled))
+		began := time.Now()
+		<-walled.done
+		if took := time.Since(began); !errors.Is(walled.err, ErrUnreached) || !strings.Contains(walled.err.Error(), "no answer") || took > 10*time.Second {
+			t.Errorf("after %v it ended with %v, want %v within ten seconds", took, walled.err, ErrUnreached)
+		}
+		walled.kill()
+		s.verdict(want)
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -26,10 +27,17 @@ const (
 	helloPatience = time.Minute
 	// askPatience bounds one question to one member.
 	askPatience = 5 * time.Second
+	// reachPatience is how long who is let in may take to reach the first member of its
+	// roster: until it does, nobody else comes or goes.
+	reachPatience = 8 * time.Second
 	// helloPause is the time between two rounds of hellos, unless somebody's
 	// hello ends it earlier.
 	helloPause = 20 * time.Millisecond
 )
+
+// ErrUnreached is in the chain of Run's error when this node was let into a roster whose
+// first member it does not reach. It is this node's trouble alone.
+var ErrUnreached = errors.New("another node cannot be reached")
 
 // settle says hello on r, and catches up, until every member stands at the same
 // step with the same digest.
@@ -38,7 +46,8 @@ func (t *Trainer) settle(ctx context.Context, r roster.Roster) error {
 	defer cancel()
 	for {
 		heard := t.listen()
-		mine, others := t.hello(r.Number), t.askAll(ctx, r)
+		mine := t.hello(r.Number)
+		others, _ := t.askAll(ctx, r)
 		v, err := decide(mine, r.Rank(t.cfg.Self), others)
 		if err != nil {
 			return fatal(err)
@@ -72,12 +81,19 @@ func (t *Trainer) settle(ctx context.Context, r roster.Roster) error {
 // that this node is near when they switch. It returns true when one of them has
 // taken r up, and false when another roster has come since.
 func (t *Trainer) shadow(ctx context.Context, r roster.Roster) (bool, error) {
+	reached := time.Now()
 	for ctx.Err() == nil {
 		if t.superseded(r) {
 			return false, nil
 		}
 		heard := t.listen()
-		mine, others := t.hello(r.Number), t.askAll(ctx, r)
+		mine := t.hello(r.Number)
+		others, errs := t.askAll(ctx, r)
+		if others[0].Node != "" || r.Members[0].ID == t.cfg.Self {
+			reached = time.Now()
+		} else if time.Since(reached) > reachPatience {
+			return false, fmt.Errorf("join roster %v: %w: %w", r.Number, ErrUnreached, errs[0])
+		}
 		ahead := -1
 		for i, h := range others {
 			if h.Node == "" || h.Node == t.cfg.Self {
@@ -145,14 +161,14 @@ func (t *Trainer) hello(n job.RosterNumber) Hello {
 
 // askAll says hello to every other member at once. The answer of one who does
 // not answer is the zero Hello.
-func (t *Trainer) askAll(ctx context.Context, r roster.Roster) []Hello {
+func (t *Trainer) askAll(ctx context.Context, r roster.Roster) (answers []Hello, errs []error) {
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
 	mine, err := json.Marshal(t.hello(r.Number))
 	if err != nil {
 		panic(fmt.Sprintf("train: a hello that JSON cannot hold: %v", err))
 	}
-	answers := make([]Hello, len(r.Members))
+	answers, errs = make([]Hello, len(r.Members)), make([]error, len(r.Members))
 	var wg sync.WaitGroup
 	for i, m := range r.Members {
 		if m.ID == t.cfg.Self {
@@ -160,14 +176,17 @@ func (t *Trainer) askAll(ctx context.Context, r roster.Roster) []Hello {
 		}
 		wg.Go(func() {
 			b, err := t.cfg.Links.Ask(ctx, m, verbHello, mine)
-			if err == nil && json.Unmarshal(b, &answers[i]) != nil {
+			if err == nil {
+				err = json.Unmarshal(b, &answers[i])
+			}
+			if errs[i] = err; err != nil {
 				answers[i] = Hello{}
 			}
 		})
 	}
 	wg.Wait()
 	t.lookUp(answers)
-	return answers
+	return answers, errs
 }
 
 // lookUp asks the coordinators for news when a peer is on a roster of which

@@ -105,6 +105,7 @@ type member struct {
 	// Under system.mu:
 	dead, leaving bool
 	deaf          bool // cut off: hears of no roster
+	walled        bool // what it asks of others gets no answer
 	joinAfter     uint64
 	verbs         map[string]func(job.NodeID, []byte) ([]byte, error)
 	asked         map[string]int // how often others asked, by verb
@@ -214,7 +215,7 @@ func (m *member) Ask(ctx context.Context, to roster.Member, verb string, payload
 		return nil, errors.New("no such node")
 	}
 	m.s.mu.Lock()
-	fn, dead := o.verbs[verb], o.dead || m.dead
+	fn, dead := o.verbs[verb], o.dead || m.dead || m.walled
 	o.asked[verb]++
 	m.s.mu.Unlock()
 	if dead || fn == nil {
