@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -98,9 +99,9 @@ const (
 
 // keepAtWork runs a device's node until the work is over.
 func (a *Agent) keepAtWork(ctx context.Context, w *work, i int, d Device, info wire.JobInfo) {
-	for pause := firstPause; ; pause = min(2*pause, longPause) {
+	for start, pause := 0, firstPause; ; start, pause = start+1, min(2*pause, longPause) {
 		began := time.Now()
-		err := a.runNode(ctx, w, i, d, info)
+		err := a.runNode(ctx, w, i, d, info, start)
 		if ctx.Err() != nil || w.isFinal() {
 			return
 		}
@@ -130,8 +131,8 @@ func (a *Agent) nodeName(i int) string {
 	return fmt.Sprintf("%s%s%d", a.cfg.Name, wire.DeviceMark, i)
 }
 
-// runNode runs a device's node once.
-func (a *Agent) runNode(ctx context.Context, w *work, i int, d Device, info wire.JobInfo) error {
+// runNode runs a device's node once, for the so many-th time.
+func (a *Agent) runNode(ctx context.Context, w *work, i int, d Device, info wire.JobInfo, start int) error {
 	spec, err := job.DecodeSpec(info.Spec)
 	if err != nil {
 		return err
@@ -147,7 +148,7 @@ func (a *Agent) runNode(ctx context.Context, w *work, i int, d Device, info wire
 	if spec.Method == "full" && choice.Kind == backend.CPU {
 		env = append(backend.SteadyEnv(), env...) // its blocks are large
 	}
-	p, err := a.startNode(w, i, env, info, choice)
+	p, err := a.startNode(w, i, env, info, choice, start)
 	if p == nil {
 		return err
 	}
@@ -162,8 +163,8 @@ func (a *Agent) runNode(ctx context.Context, w *work, i int, d Device, info wire
 }
 
 // startNode starts it, unless the work is over.
-func (a *Agent) startNode(w *work, i int, env []string, info wire.JobInfo, c backend.Choice) (*child.Process, error) {
-	args, err := a.nodeArgs(i, info, c)
+func (a *Agent) startNode(w *work, i int, env []string, info wire.JobInfo, c backend.Choice, start int) (*child.Process, error) {
+	args, err := a.nodeArgs(i, info, c, start)
 	if err != nil {
 		return nil, err
 	}
@@ -198,13 +199,14 @@ func (a *Agent) place(i int) (args []string, err error) {
 	return args, nil
 }
 
-// nodeArgs are the arguments of a device's node, with the verb.
-func (a *Agent) nodeArgs(i int, info wire.JobInfo, c backend.Choice) ([]string, error) {
+// nodeArgs are the arguments of a device's node, with the verb. Each start names another
+// coordinator first: the one before may be why it ended.
+func (a *Agent) nodeArgs(i int, info wire.JobInfo, c backend.Choice, start int) ([]string, error) {
 	place, err := a.place(i)
 	if err != nil {
 		return nil, err
 	}
-	args := append([]string{"trainer", "--job", string(info.ID), "--name", a.nodeName(i), "--coordinators", strings.Join(a.coordinators(), ","),
+	args := append([]string{"trainer", "--job", string(info.ID), "--name", a.nodeName(i), "--coordinators", strings.Join(rotated(a.coordinators(), start), ","),
 		"--cache", filepath.Join(a.cfg.Dir, "cache"), "--backend", c.Name, "--offline"}, place...)
 	if a.identity != nil {
 		f := a.certs()
@@ -217,4 +219,10 @@ func (a *Agent) nodeArgs(i int, info wire.JobInfo, c backend.Choice) ([]string, 
 		args = append(args, "--weights", filepath.Join(a.cfg.Dir, "weights"))
 	}
 	return args, nil
+}
+
+// rotated begins a list with its n-th element, counted round.
+func rotated(list []string, n int) []string {
+	n %= max(1, len(list))
+	return append(slices.Clone(list[n:]), list[:n]...)
 }

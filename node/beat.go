@@ -114,8 +114,9 @@ func (n *node) beatOnce(ctx context.Context) {
 	a, err := n.control.Beat(ctx, n.compose())
 	if err == nil {
 		n.heed(a)
+		return
 	}
-	// Without a leader there is nobody to tell: the next beat says all again.
+	n.unanswered() // without a leader there is nobody to tell: the next beat says all again
 }
 
 // giveUp ends this node's work, and with the next beat the job, by an error that
@@ -132,7 +133,7 @@ func (n *node) giveUp(err error) {
 func (n *node) lastBeat(ctx context.Context, err error) {
 	n.mu.Lock()
 	n.leaving = true
-	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrLeft) {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrLeft) && !errors.Is(err, train.ErrUnreached) {
 		n.failure = err.Error()
 	}
 	n.mu.Unlock()
@@ -247,12 +248,12 @@ func (n *node) learn(j wire.JobInfo) {
 func (n *node) offer(r roster.Roster) {
 	n.mu.Lock()
 	t := n.trainer
-	useless := n.cfg.Hub && !n.leaving && n.welcome.heed(r, n.id)
+	useless := n.cfg.Hub && len(n.cfg.Coordinators) > 1 && !n.leaving && n.welcome.heed(r, n.id)
 	n.mu.Unlock()
 	if t != nil {
 		t.Offer(r)
 	}
 	if useless {
-		n.refuse(errUnheard)
+		n.beginAnew(errUnheard)
 	}
 }

@@ -13,14 +13,15 @@ import (
 // others may not. Nobody tells it: it is let in, nobody hears it, it is left out.
 
 // maxLeftOut is how often that may happen, without a step between, before the node begins
-// anew at another coordinator. Once may be chance.
+// anew: who starts it again names another coordinator first. Once may be chance.
 const maxLeftOut = 2
 
 // welcome is whether the others can do anything with this node.
 type welcome struct {
 	newest  job.RosterNumber
 	in      bool // newest has it
-	leftOut int  // how often it was let in and left out since its last step
+	unheard bool // a beat was not answered since it was let in: that is why it may be left out
+	leftOut int  // how often it was let in, heard, and left out since its last step
 }
 
 // heed takes a roster in and says whether the node is of no use here.
@@ -30,10 +31,30 @@ func (w *welcome) heed(r roster.Roster, self job.NodeID) (useless bool) {
 	}
 	was := w.in
 	w.newest, w.in = r.Number, r.Has(self)
-	if was && !w.in {
+	if was && !w.in && !w.unheard {
 		w.leftOut++
 	}
+	if !was && w.in {
+		w.unheard = false
+	}
 	return w.leftOut >= maxLeftOut
+}
+
+// unanswered notes that a beat was.
+func (n *node) unanswered() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.welcome.unheard = true
+}
+
+// beginAnew ends this node for who started it to start it again. Nobody is to let it in
+// meanwhile: something may still be stored.
+func (n *node) beginAnew(why error) {
+	n.mu.Lock()
+	n.leaving = true
+	n.mu.Unlock()
+	n.refuse(why)
+	n.Changed()
 }
 
 // errUnheard ends a node that begins anew elsewhere.

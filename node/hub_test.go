@@ -8,41 +8,56 @@ import (
 
 	"carillon/job"
 	"carillon/roster"
+	"carillon/train"
 )
 
-// A node that is let in and left out again and again, and makes no step, is of no use
-// where it is.
-func TestWelcome(t *testing.T) {
-	with, without := []roster.Member{{ID: "a"}, {ID: "me"}}, []roster.Member{{ID: "a"}}
-	number := uint32(0)
-	var w welcome
-	tell := func(members []roster.Member) bool {
-		number++
-		return w.heed(roster.Roster{Number: job.RosterNumber{Incarnation: 1, Count: number}, Members: members}, "me")
-	}
-	for i, row := range []struct {
-		members []roster.Member
-		stepped bool
-		useless bool
+// A node that is let in and left out again and again, heard by the coordinators, and makes
+// no step, is of no use where it is, and begins anew.
+func TestANodeThatTheOthersDoNotHearBeginsAnew(t *testing.T) {
+	const in, out, step, silence = "in", "out", "step", "silence"
+	for name, tt := range map[string]struct {
+		happens []string
+		change  func(*node)
+		anew    bool
 	}{
-		{members: without},                              // it is new
-		{members: with}, {members: with, stepped: true}, // others change
-		{members: without},                  // the first time
-		{members: without}, {members: with}, //
-		{members: with, stepped: true},      // it was heard
-		{members: without}, {members: with}, // once
-		{members: without, useless: true}, // twice
+		"twice":                      {happens: []string{out, in, in, out, out, in, out}, anew: true},
+		"once":                       {happens: []string{out, in, in, out, in, in}},
+		"with a step between":        {happens: []string{in, out, in, step, out, in}},
+		"after a step, twice":        {happens: []string{in, step, out, in, out}, anew: true},
+		"not heard in between":       {happens: []string{in, silence, out, in, silence, out, in}},
+		"not heard before":           {happens: []string{silence, in, out, silence, in, out}, anew: true},
+		"not a hub's":                {happens: []string{in, out, in, out}, change: func(n *node) { n.cfg.Hub = false }},
+		"nowhere else to go":         {happens: []string{in, out, in, out}, change: func(n *node) { n.cfg.Coordinators = n.cfg.Coordinators[:1] }},
+		"it is leaving":              {happens: []string{in, out, in, out}, change: func(n *node) { n.leaving = true }},
+		"rosters that came too late": {happens: []string{in, out}, change: func(n *node) { n.welcome.newest.Incarnation = 2 }},
 	} {
-		if got := tell(row.members); got != row.useless {
-			t.Errorf("roster %d: %v, want %v", i, got, row.useless)
-		}
-		if row.stepped {
-			w.leftOut = 0
-		}
-	}
-	number = 1
-	if w = (welcome{newest: job.RosterNumber{Incarnation: 1, Count: 5}, in: true, leftOut: 1}); tell(without) {
-		t.Error("an old roster counts")
+		t.Run(name, func(t *testing.T) {
+			var why error
+			n := &node{
+				cfg: Config{Hub: true, Coordinators: []string{"a", "b"}}, id: "me", poke: make(chan struct{}, 1),
+				refuse: func(err error) { why = err },
+			}
+			if tt.change != nil {
+				tt.change(n)
+			}
+			for i, what := range tt.happens {
+				r := roster.Roster{Number: job.RosterNumber{Incarnation: 1, Count: uint32(i + 1)}, Members: []roster.Member{{ID: "a"}}}
+				switch what {
+				case in:
+					r.Members = append(r.Members, roster.Member{ID: "me"})
+					n.offer(r)
+				case out:
+					n.offer(r)
+				case step:
+					n.Stepped(train.Record{})
+				case silence:
+					n.unanswered()
+				}
+			}
+			if errors.Is(why, errUnheard) != tt.anew || tt.anew && !n.leaving {
+				t.Errorf("it ended with %v, leaving %v; begins anew: want %v", why, n.leaving, tt.anew)
+			}
+		})
 	}
 }
 

@@ -67,7 +67,7 @@ func Run(ctx context.Context, cfg Config) error {
 	defer n.refuse(nil)
 	lc := wire.Config{Job: cfg.Job, Self: n.id, Listen: cmp.Or(cfg.Listen, "127.0.0.1:0"), Advertise: cfg.Advertise, Identity: cfg.Identity, Log: n.log}
 	if cfg.Hub {
-		lc.Hubs, lc.Parted = cfg.Coordinators, n.refuse
+		lc.Hubs, lc.Parted = cfg.Coordinators, n.beginAnew
 	}
 	cc := wire.ControlConfig{Coordinators: cfg.Coordinators, Job: cfg.Job, Self: n.id, Log: n.log}
 	if cfg.Identity != nil {
@@ -279,6 +279,9 @@ func (n *node) compile(ctx context.Context, spec job.Spec) (*learner, error) {
 	s, err := m.Train(spec)
 	if err != nil {
 		return nil, err
+	}
+	if err := m.Unshared(); err != nil {
+		n.log.Warn("this node has its own copy of the base weights, not the machine's", "error", err)
 	}
 	n.say("compiling")
 	l := &learner{backend: be, model: m, session: s}

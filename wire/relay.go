@@ -34,9 +34,9 @@ const (
 )
 
 // stayAt connects to one of the coordinators, to be reached there. Nodes begin with
-// different ones.
+// different ones, and the same node with the next one if the list begins with the next.
 func (l *Links) stayAt(hubs []string) error {
-	first := int(job.NameWord(string(l.cfg.Self)) % uint64(len(hubs)))
+	first := int(job.NameWord(l.cfg.Self.Name()) % uint64(len(hubs)))
 	errs := make([]error, len(hubs))
 	for i := range hubs {
 		url := hubs[(first+i)%len(hubs)]
