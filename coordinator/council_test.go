@@ -57,8 +57,9 @@ func newCouncil(t *testing.T, a *pkitest.Authority, names ...string) *council {
 	if c.store, err = dir.Open(filepath.Join(c.dir, "store")); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range names {
-		c.members[name] = &member{council: c, name: name, hub: ports(t, 2)[0]}
+	free := ports(t, 2*len(names))
+	for i, name := range names {
+		c.members[name] = &member{council: c, name: name, hub: free[2*i]}
 		c.join = append(c.join, "nats://"+c.members[name].hub)
 	}
 	for _, name := range names {

@@ -55,7 +55,7 @@ type Options struct {
 	// Share is a folder where the processes of this machine keep what is not trained in
 	// a file that all of them map, so that it is in memory once. It is taken where the
 	// engine can compute with memory that is there, as XLA does on the CPU; elsewhere,
-	// and with "", each has its own copy.
+	// with "", and where the folder has no room, each has its own copy.
 	Share string
 }
 
@@ -80,9 +80,10 @@ type Model struct {
 	dir     string
 	tensors map[string]string // parameter -> tensor in dir's files; nil with ReinitWeights
 
-	mu      sync.Mutex               // guards the fields below
-	buffers map[place]compute.Buffer // frozen parameters on the device
-	shared  *shared                  // where they lie, if they are shared
+	mu       sync.Mutex               // guards the fields below
+	buffers  map[place]compute.Buffer // frozen parameters on the device
+	shared   *shared                  // where they lie, if they are shared
+	unshared error                    // why they are not, though they should be
 }
 
 // Load opens the Hugging Face directory dir: config.json and safetensors files.

@@ -12,8 +12,10 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/dustin/go-humanize"
 	"github.com/edsrzf/mmap-go"
 	"github.com/gofrs/flock"
+	"github.com/shirou/gopsutil/v4/disk"
 
 	"carillon/backend"
 	"carillon/endian"
@@ -22,8 +24,9 @@ import (
 
 // On a machine's cores its processes compute with the same frozen parameters, and need
 // them in memory once: they map a file, which the first of them writes. It holds the
-// parameters one after another, as float32 at addresses that the engine takes, and the
-// SHA-256 of all that, which is looked at whenever the file is mapped.
+// base model's parameters one after another, as float32 at addresses that the engine
+// takes, and the SHA-256 of all that, which is looked at before the file is mapped. The
+// folder keeps one such file. Where this cannot be had, each has its own copy.
 
 // shared is that file, mapped.
 type shared struct {
@@ -35,14 +38,20 @@ type shared struct {
 type layout struct {
 	decls []nn.Decl
 	at    map[string]int // parameter -> its first byte
-	size  int            // of all parameters
+	size  int            // of all parameters, in bytes
 	name  string         // of the file: another model's, or another layout, has another
 }
+
+const (
+	sharedFiles = "*.weights"
+	// spareDisk is what stays free where the file is written: other things live there.
+	spareDisk = 1 << 30
+)
 
 func (m *Model) layout() layout {
 	l := layout{at: map[string]int{}}
 	id := sha256.New()
-	fmt.Fprintf(id, "weights 1: base %x seed %d\n", m.hash, m.options.Seed)
+	fmt.Fprintf(id, "weights 1: base %x\n", m.hash)
 	for _, d := range m.base {
 		if d.Key != "" {
 			continue
@@ -60,19 +69,30 @@ func aligned(n int) int {
 	return (n + backend.ViewAlignment - 1) / backend.ViewAlignment * backend.ViewAlignment
 }
 
-// shares says whether this model's frozen parameters are mapped.
+// shares says whether this model's frozen parameters are to be mapped.
 func (m *Model) shares(half bool) bool {
 	return m.options.Share != "" && !half && m.engine != nil && m.engine.CanView()
 }
 
+// Unshared says why this model has its own copy of what Options.Share asks to map; nil
+// if it maps it, or the engine cannot.
+func (m *Model) Unshared() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.unshared
+}
+
 // viewFrozen makes buffers of frozen parameters where they lie, and returns those that
-// are not the base model's and lie nowhere. m.mu is held.
+// lie nowhere. m.mu is held.
 func (m *Model) viewFrozen(decls []nn.Decl) (rest []nn.Decl, err error) {
+	if len(decls) == 0 {
+		return nil, m.unshared
+	}
 	s, err := m.share()
 	if err != nil {
-		return nil, err
+		return decls, err
 	}
-	for _, d := range decls {
+	for i, d := range decls {
 		x, shape := s.value(d), heldAs(d, false)
 		if x == nil {
 			rest = append(rest, d)
@@ -80,11 +100,21 @@ func (m *Model) viewFrozen(decls []nn.Decl) (rest []nn.Decl, err error) {
 		}
 		b, err := m.engine.View(x, shape)
 		if err != nil {
-			return nil, fmt.Errorf("show %s to the engine: %w", d.Name, oneLine{err})
+			return append(rest, decls[i:]...), fmt.Errorf("show %s to the engine: %w", d.Name, oneLine{err})
 		}
 		m.buffers[place{d.Name, shape.DType}] = b
 	}
 	return rest, nil
+}
+
+// value is where a parameter's numbers lie; nil if they do not.
+func (s *shared) value(d nn.Decl) []float32 {
+	i := slices.IndexFunc(s.layout.decls, func(o nn.Decl) bool { return o.Name == d.Name && slices.Equal(o.Shape, d.Shape) })
+	if i < 0 {
+		return nil
+	}
+	at := s.layout.at[d.Name]
+	return endian.Numbers[float32](s.memory[at : at+4*d.Size()])
 }
 
 // share maps the file, and writes it first if there is none or it is damaged. m.mu is held.
@@ -96,44 +126,77 @@ func (m *Model) share() (*shared, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, l.name)
-	lock := flock.New(path + ".lock")
-	if err := lock.Lock(); err != nil {
+	lock := flock.New(filepath.Join(dir, "lock"))
+	if err := lock.RLock(); err != nil {
 		return nil, fmt.Errorf("wait for another process to write the weights that are shared: %w", err)
 	}
 	defer lock.Close()
+	path := filepath.Join(dir, l.name)
 	s, err := l.open(path)
 	if err != nil {
-		if err = m.write(l, path); err == nil {
-			s, err = l.open(path)
-		}
+		s, err = m.writeAndOpen(l, path, lock)
 	}
 	m.shared = s
 	return s, err
 }
 
-// open maps a file that is whole.
+// writeAndOpen writes the file in place of all others, unless another process has by now.
+func (m *Model) writeAndOpen(l layout, path string, lock *flock.Flock) (*shared, error) {
+	if err := errors.Join(lock.Unlock(), lock.Lock()); err != nil {
+		return nil, err
+	}
+	if s, err := l.open(path); err == nil {
+		return s, nil
+	}
+	if err := clearOut(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	if err := m.write(l, path); err != nil {
+		return nil, fmt.Errorf("write the weights for all processes of this machine: %w", err)
+	}
+	return l.open(path)
+}
+
+// clearOut removes the files in the folder. Who has one mapped keeps what it has.
+func clearOut(dir string) error {
+	var errs []error
+	for _, pattern := range []string{sharedFiles, sharedFiles + ".part"} {
+		paths, err := filepath.Glob(filepath.Join(dir, pattern))
+		errs = append(errs, err)
+		for _, path := range paths {
+			errs = append(errs, os.Remove(path))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// open maps a file that is whole. It is read first, so that a disk that fails is an error
+// and not a fault of this process.
 func (l layout) open(path string) (*shared, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || info.Size() != int64(l.size+sha256.Size) {
-		return nil, errors.Join(fmt.Errorf("%s is not of %d bytes", path, l.size+sha256.Size), err)
+	sum, want := sha256.New(), make([]byte, sha256.Size)
+	if _, err := io.CopyN(sum, f, int64(l.size)); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if _, err := io.ReadFull(f, want); err != nil || !bytes.Equal(sum.Sum(nil), want) {
+		return nil, errors.Join(fmt.Errorf("%s is damaged", path), err)
 	}
 	m, err := mmap.Map(f, mmap.RDONLY, 0)
 	if err != nil {
 		return nil, fmt.Errorf("map %s: %w", path, err)
-	}
-	if sum := sha256.Sum256(m[:l.size]); !bytes.Equal(sum[:], m[l.size:]) {
-		return nil, errors.Join(fmt.Errorf("%s is damaged", path), m.Unmap())
 	}
 	return &shared{m, l}, nil
 }
 
 // write makes the file, whole or not at all.
 func (m *Model) write(l layout, path string) error {
+	if d, err := disk.Usage(filepath.Dir(path)); err == nil && d.Free < uint64(l.size)+spareDisk {
+		return fmt.Errorf("%s has %s free, want %s and %s to spare", filepath.Dir(path), humanize.Bytes(d.Free), humanize.Bytes(uint64(l.size)), humanize.Bytes(spareDisk))
+	}
 	f, err := os.Create(path + ".part")
 	if err != nil {
 		return err
@@ -143,7 +206,7 @@ func (m *Model) write(l layout, path string) error {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		return fmt.Errorf("write the weights for all processes of this machine: %w", errors.Join(err, os.Remove(f.Name())))
+		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
 }
@@ -160,11 +223,14 @@ func (m *Model) writeTo(f io.Writer, l layout) error {
 			}
 			out.put(endian.View(x))
 			out.put(make([]byte, aligned(4*d.Size())-4*d.Size()))
+			if out.err != nil {
+				return out.err
+			}
 		}
 		return nil
 	})
 	out.put(out.sum.Sum(nil))
-	return errors.Join(err, out.err, out.w.Flush())
+	return errors.Join(err, out.w.Flush())
 }
 
 // summed writes and sums up until something fails.
@@ -179,13 +245,4 @@ func (s *summed) put(b []byte) {
 	if s.err == nil {
 		_, s.err = s.w.Write(b)
 	}
-}
-
-// value is where a parameter's numbers lie; nil if they do not.
-func (s *shared) value(d nn.Decl) []float32 {
-	at, ok := s.layout.at[d.Name]
-	if !ok {
-		return nil
-	}
-	return endian.Numbers[float32](s.memory[at : at+4*d.Size()])
 }

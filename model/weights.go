@@ -128,11 +128,8 @@ func (m *Model) moveFrozen(decls []nn.Decl, half bool) error {
 	missing := slices.DeleteFunc(slices.Clone(decls), func(d nn.Decl) bool {
 		return m.buffers[place{d.Name, heldAs(d, half).DType}] != nil || d.Key != ""
 	})
-	if len(missing) > 0 && m.shares(half) {
-		var err error
-		if missing, err = m.viewFrozen(missing); err != nil {
-			return err
-		}
+	if m.shares(half) {
+		missing, m.unshared = m.viewFrozen(missing)
 	}
 	var scratch []float32
 	return m.read(missing, func(r reader) error {
