@@ -1,9 +1,10 @@
 package child
 
 import (
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"strconv"
 )
@@ -21,13 +22,20 @@ const (
 func FreePorts(n int) ([]string, error) {
 	var errs []error
 	for range 100 {
-		addrs, err := freeFrom(lowestPort+rand.IntN(highestPort-lowestPort), n)
+		addrs, err := freeFrom(anyPort(), n)
 		if err == nil {
 			return addrs, nil
 		}
 		errs = append(errs, err)
 	}
 	return nil, fmt.Errorf("find %d free ports beside each other: %w", n, errors.Join(errs[:3]...))
+}
+
+// anyPort draws one: two processes that look at once shall not find the same.
+func anyPort() int {
+	var b [4]byte
+	rand.Read(b[:]) // never fails
+	return lowestPort + int(binary.LittleEndian.Uint32(b[:])%(highestPort-lowestPort))
 }
 
 func freeFrom(first, n int) (addrs []string, err error) {
