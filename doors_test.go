@@ -1,7 +1,9 @@
 package carillon_test
 
 import (
+	"io/fs"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -55,6 +57,7 @@ func TestDoors(t *testing.T) {
 // it imports itself.
 func importsOf(t *testing.T) map[string][]string {
 	t.Helper()
+	look(t)
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...").CombinedOutput()
 	if err != nil {
 		t.Fatalf("go list: %v\n%s", err, out)
@@ -68,4 +71,19 @@ func importsOf(t *testing.T) map[string][]string {
 		t.Fatalf("go list names %d packages only:\n%s", len(imports), out)
 	}
 	return imports
+}
+
+// look opens each folder itself: go test keeps a result for as long as what the test has
+// opened does not change, and does not know what go list has read.
+func look(t *testing.T) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && (path == ".git" || path == "out") {
+			return fs.SkipDir
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
