@@ -46,9 +46,14 @@ type member struct {
 
 // coordinator waits until it is open.
 func (m *member) coordinator() *Coordinator {
-	c := <-m.opened
-	m.opened <- c
-	return c
+	select {
+	case c := <-m.opened:
+		m.opened <- c
+		return c
+	case <-m.done:
+		m.council.t.Fatalf("%s has ended: %v", m.name, m.err)
+		return nil
+	}
 }
 
 func newCouncil(t *testing.T, a *pkitest.Authority, names ...string) *council {

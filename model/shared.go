@@ -4,13 +4,16 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 	"github.com/edsrzf/mmap-go"
@@ -43,7 +46,7 @@ type layout struct {
 }
 
 const (
-	sharedFiles = "*.weights"
+	sharedExt = ".weights"
 	// spareDisk is what stays free where the file is written: other things live there.
 	spareDisk = 1 << 30
 )
@@ -60,7 +63,7 @@ func (m *Model) layout() layout {
 		l.decls, l.at[d.Name] = append(l.decls, d), l.size
 		l.size = aligned(l.size + 4*d.Size())
 	}
-	l.name = fmt.Sprintf("%x.weights", id.Sum(nil))
+	l.name = hex.EncodeToString(id.Sum(nil)) + sharedExt
 	return l
 }
 
@@ -126,45 +129,49 @@ func (m *Model) share() (*shared, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	lock := flock.New(filepath.Join(dir, "lock"))
-	if err := lock.RLock(); err != nil {
-		return nil, fmt.Errorf("wait for another process to write the weights that are shared: %w", err)
-	}
+	path, lock := filepath.Join(dir, l.name), flock.New(filepath.Join(dir, "lock"))
 	defer lock.Close()
-	path := filepath.Join(dir, l.name)
+	if err := lock.RLock(); err != nil {
+		return nil, err
+	}
+	before, _ := os.Stat(path)
 	s, err := l.open(path)
 	if err != nil {
-		s, err = m.writeAndOpen(l, path, lock)
+		if err := errors.Join(lock.Unlock(), m.rewrite(l, path, lock, before), lock.RLock()); err != nil {
+			return nil, fmt.Errorf("write the weights for all processes of this machine: %w", err)
+		}
+		s, err = l.open(path)
 	}
 	m.shared = s
 	return s, err
 }
 
-// writeAndOpen writes the file in place of all others, unless another process has by now.
-func (m *Model) writeAndOpen(l layout, path string, lock *flock.Flock) (*shared, error) {
-	if err := errors.Join(lock.Unlock(), lock.Lock()); err != nil {
-		return nil, err
+// rewrite writes the file in place of all others, unless another process has, since it was
+// as before: nil, if it was not there.
+func (m *Model) rewrite(l layout, path string, lock *flock.Flock, before fs.FileInfo) error {
+	if err := lock.Lock(); err != nil {
+		return err
 	}
-	if s, err := l.open(path); err == nil {
-		return s, nil
+	defer lock.Unlock()
+	if now, err := os.Stat(path); err == nil && (before == nil || !os.SameFile(now, before)) {
+		return nil
 	}
 	if err := clearOut(filepath.Dir(path)); err != nil {
-		return nil, err
+		return err
 	}
-	if err := m.write(l, path); err != nil {
-		return nil, fmt.Errorf("write the weights for all processes of this machine: %w", err)
+	if d, err := disk.Usage(filepath.Dir(path)); err == nil && d.Free < uint64(l.size)+spareDisk {
+		return fmt.Errorf("%s has %s free, want %s and %s to spare", filepath.Dir(path), humanize.Bytes(d.Free), humanize.Bytes(uint64(l.size)), humanize.Bytes(spareDisk))
 	}
-	return l.open(path)
+	return m.write(l, path)
 }
 
 // clearOut removes the files in the folder. Who has one mapped keeps what it has.
 func clearOut(dir string) error {
-	var errs []error
-	for _, pattern := range []string{sharedFiles, sharedFiles + ".part"} {
-		paths, err := filepath.Glob(filepath.Join(dir, pattern))
-		errs = append(errs, err)
-		for _, path := range paths {
-			errs = append(errs, os.Remove(path))
+	files, err := os.ReadDir(dir)
+	errs := []error{err}
+	for _, f := range files {
+		if name := strings.TrimSuffix(f.Name(), ".part"); filepath.Ext(name) == sharedExt {
+			errs = append(errs, os.Remove(filepath.Join(dir, f.Name())))
 		}
 	}
 	return errors.Join(errs...)
@@ -194,9 +201,6 @@ func (l layout) open(path string) (*shared, error) {
 
 // write makes the file, whole or not at all.
 func (m *Model) write(l layout, path string) error {
-	if d, err := disk.Usage(filepath.Dir(path)); err == nil && d.Free < uint64(l.size)+spareDisk {
-		return fmt.Errorf("%s has %s free, want %s and %s to spare", filepath.Dir(path), humanize.Bytes(d.Free), humanize.Bytes(uint64(l.size)), humanize.Bytes(spareDisk))
-	}
 	f, err := os.Create(path + ".part")
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -93,6 +94,30 @@ func TestDamagedSharedWeights(t *testing.T) {
 		if err = errors.Join(err, m.Close()); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// Of many that begin at once one writes the file, and all have it.
+func TestManyShareWeightsAtOnce(t *testing.T) {
+	be, dir := backendtest.Go(t), t.TempDir()
+	var all sync.WaitGroup
+	for range 8 {
+		m, err := Load(be, filepath.Join("testdata", "gpt2"), Options{Share: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Go(func() {
+			if _, err := m.share(); err != nil {
+				t.Error(err)
+			}
+			if err := m.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := len(weightFiles(t, dir)); n != 1 {
+		t.Errorf("%d files of weights, want one", n)
 	}
 }
 

@@ -48,7 +48,9 @@ func (n *node) Stepped(r train.Record) {
 	}
 	n.mu.Lock()
 	n.records = append(n.records, w)
-	n.welcome.leftOut = 0
+	if r.Seconds > 0 { // it was made here, not fetched
+		n.welcome.leftOut = 0
+	}
 	n.mu.Unlock()
 	n.Changed()
 }
@@ -133,7 +135,7 @@ func (n *node) giveUp(err error) {
 func (n *node) lastBeat(ctx context.Context, err error) {
 	n.mu.Lock()
 	n.leaving = true
-	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrLeft) && !errors.Is(err, train.ErrUnreached) {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrLeft) {
 		n.failure = err.Error()
 	}
 	n.mu.Unlock()

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"time"
 
 	"carillon/job"
 	"carillon/roster"
@@ -19,10 +20,13 @@ const maxLeftOut = 2
 // welcome is whether the others can do anything with this node.
 type welcome struct {
 	newest  job.RosterNumber
-	in      bool // newest has it
-	unheard bool // a beat was not answered since it was let in: that is why it may be left out
-	leftOut int  // how often it was let in, heard, and left out since its last step
+	in      bool      // newest has it
+	unheard time.Time // when a beat was not answered, since it was let in: that may be why it is left out
+	leftOut int       // how often it was let in, heard, and left out since its last step
 }
+
+// excused is how long a beat that was not answered explains what follows.
+const excused = 5 * time.Second
 
 // heed takes a roster in and says whether the node is of no use here.
 func (w *welcome) heed(r roster.Roster, self job.NodeID) (useless bool) {
@@ -31,11 +35,11 @@ func (w *welcome) heed(r roster.Roster, self job.NodeID) (useless bool) {
 	}
 	was := w.in
 	w.newest, w.in = r.Number, r.Has(self)
-	if was && !w.in && !w.unheard {
+	if was && !w.in && time.Since(w.unheard) > excused {
 		w.leftOut++
 	}
 	if !was && w.in {
-		w.unheard = false
+		w.unheard = time.Time{}
 	}
 	return w.leftOut >= maxLeftOut
 }
@@ -44,7 +48,7 @@ func (w *welcome) heed(r roster.Roster, self job.NodeID) (useless bool) {
 func (n *node) unanswered() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.welcome.unheard = true
+	n.welcome.unheard = time.Now()
 }
 
 // beginAnew ends this node for who started it to start it again. Nobody is to let it in

@@ -14,7 +14,7 @@ import (
 // A node that is let in and left out again and again, heard by the coordinators, and makes
 // no step, is of no use where it is, and begins anew.
 func TestANodeThatTheOthersDoNotHearBeginsAnew(t *testing.T) {
-	const in, out, step, silence = "in", "out", "step", "silence"
+	const in, out, step, fetched, silence, lately = "in", "out", "step", "fetched", "silence", "lately"
 	for name, tt := range map[string]struct {
 		happens []string
 		change  func(*node)
@@ -25,6 +25,8 @@ func TestANodeThatTheOthersDoNotHearBeginsAnew(t *testing.T) {
 		"with a step between":        {happens: []string{in, out, in, step, out, in}},
 		"after a step, twice":        {happens: []string{in, step, out, in, out}, anew: true},
 		"not heard in between":       {happens: []string{in, silence, out, in, silence, out, in}},
+		"not heard some time ago":    {happens: []string{in, silence, lately, out, in, silence, lately, out}, anew: true},
+		"with sums that it fetched":  {happens: []string{in, fetched, out, in, fetched, out}, anew: true},
 		"not heard before":           {happens: []string{silence, in, out, silence, in, out}, anew: true},
 		"not a hub's":                {happens: []string{in, out, in, out}, change: func(n *node) { n.cfg.Hub = false }},
 		"nowhere else to go":         {happens: []string{in, out, in, out}, change: func(n *node) { n.cfg.Coordinators = n.cfg.Coordinators[:1] }},
@@ -49,9 +51,13 @@ func TestANodeThatTheOthersDoNotHearBeginsAnew(t *testing.T) {
 				case out:
 					n.offer(r)
 				case step:
+					n.Stepped(train.Record{Seconds: 0.1})
+				case fetched:
 					n.Stepped(train.Record{})
 				case silence:
 					n.unanswered()
+				case lately: // nothing more was wrong for a while
+					n.welcome.unheard = n.welcome.unheard.Add(-2 * excused)
 				}
 			}
 			if errors.Is(why, errUnheard) != tt.anew || tt.anew && !n.leaving {

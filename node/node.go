@@ -67,7 +67,7 @@ func Run(ctx context.Context, cfg Config) error {
 	defer n.refuse(nil)
 	lc := wire.Config{Job: cfg.Job, Self: n.id, Listen: cmp.Or(cfg.Listen, "127.0.0.1:0"), Advertise: cfg.Advertise, Identity: cfg.Identity, Log: n.log}
 	if cfg.Hub {
-		lc.Hubs, lc.Parted = cfg.Coordinators, n.beginAnew
+		lc.Hubs, lc.Parted = cfg.Coordinators, n.refuse
 	}
 	cc := wire.ControlConfig{Coordinators: cfg.Coordinators, Job: cfg.Job, Self: n.id, Log: n.log}
 	if cfg.Identity != nil {
@@ -182,7 +182,10 @@ func (n *node) train(ctx context.Context, spec job.Spec, info wire.JobInfo, l *l
 		return err
 	}
 	n.ready(t, saver)
-	return t.Run(ctx)
+	if err = t.Run(ctx); errors.Is(err, train.ErrUnreached) {
+		n.beginAnew(err)
+	}
+	return err
 }
 
 // await waits until what is known of the job is enough.

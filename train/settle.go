@@ -27,9 +27,11 @@ const (
 	helloPatience = time.Minute
 	// askPatience bounds one question to one member.
 	askPatience = 5 * time.Second
-	// reachPatience is how long who is let in may take to reach the first member of its
-	// roster: until it does, nobody else comes or goes.
+	// reachPatience is how long, and reachRounds how often in a row, who is let in may
+	// fail to reach the first member of its roster: until it does, nobody else comes or
+	// goes. One answer that is late means nothing.
 	reachPatience = 8 * time.Second
+	reachRounds   = 3
 	// helloPause is the time between two rounds of hellos, unless somebody's
 	// hello ends it earlier.
 	helloPause = 20 * time.Millisecond
@@ -81,7 +83,7 @@ func (t *Trainer) settle(ctx context.Context, r roster.Roster) error {
 // that this node is near when they switch. It returns true when one of them has
 // taken r up, and false when another roster has come since.
 func (t *Trainer) shadow(ctx context.Context, r roster.Roster) (bool, error) {
-	reached := time.Now()
+	reached, missed := time.Now(), 0 // the first member
 	for ctx.Err() == nil {
 		if t.superseded(r) {
 			return false, nil
@@ -89,9 +91,10 @@ func (t *Trainer) shadow(ctx context.Context, r roster.Roster) (bool, error) {
 		heard := t.listen()
 		mine := t.hello(r.Number)
 		others, errs := t.askAll(ctx, r)
-		if others[0].Node != "" || r.Members[0].ID == t.cfg.Self {
-			reached = time.Now()
-		} else if time.Since(reached) > reachPatience {
+		switch missed++; {
+		case others[0].Node != "" || r.Members[0].ID == t.cfg.Self:
+			reached, missed = time.Now(), 0
+		case missed >= reachRounds && time.Since(reached) > reachPatience && ctx.Err() == nil && !t.superseded(r):
 			return false, fmt.Errorf("join roster %v: %w: %w", r.Number, ErrUnreached, errs[0])
 		}
 		ahead := -1
@@ -111,7 +114,9 @@ func (t *Trainer) shadow(ctx context.Context, r roster.Roster) (bool, error) {
 		}
 		var err error
 		if ahead >= 0 {
+			began := time.Now()
 			err = t.catchUp(ctx, r.Members[ahead], others[ahead])
+			reached = reached.Add(time.Since(began)) // nobody was asked meanwhile
 		}
 		if isFatal(err) {
 			return false, err
