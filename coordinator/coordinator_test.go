@@ -18,10 +18,10 @@ import (
 	"go.uber.org/goleak"
 
 	"carillon/checkpoint"
-	"carillon/child"
 	"carillon/job"
 	"carillon/objstore"
 	"carillon/objstore/dir"
+	"carillon/testtool"
 	"carillon/wire"
 )
 
@@ -33,20 +33,10 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// ports finds free ones, one after the other.
-func ports(t *testing.T, n int) []string {
-	t.Helper()
-	addrs, err := child.FreePorts(n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return addrs
-}
-
 // peers finds free ports for n coordinators.
 func peers(t *testing.T, n int) (out []Peer) {
 	t.Helper()
-	addrs := ports(t, 2*n)
+	addrs := testtool.Ports(t, 2*n)
 	for i := range n {
 		out = append(out, Peer{ID: fmt.Sprintf("c%d", i+1), Raft: addrs[2*i], NATS: addrs[2*i+1]})
 	}

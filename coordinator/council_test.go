@@ -21,6 +21,7 @@ import (
 	"carillon/objstore/dir"
 	"carillon/pki"
 	"carillon/pki/pkitest"
+	"carillon/testtool"
 	"carillon/wire"
 )
 
@@ -62,7 +63,7 @@ func newCouncil(t *testing.T, a *pkitest.Authority, names ...string) *council {
 	if c.store, err = dir.Open(filepath.Join(c.dir, "store")); err != nil {
 		t.Fatal(err)
 	}
-	free := ports(t, 2*len(names))
+	free := testtool.Ports(t, 2*len(names))
 	for i, name := range names {
 		c.members[name] = &member{council: c, name: name, hub: free[2*i]}
 		c.join = append(c.join, "nats://"+c.members[name].hub)

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"carillon/child"
+	"carillon/testtool"
 
 	"go.uber.org/goleak"
 )
@@ -21,11 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // peers finds a free port for each of n voters.
 func peers(t *testing.T, n int) (out []Peer) {
 	t.Helper()
-	ports, err := child.FreePorts(n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, addr := range ports {
+	for i, addr := range testtool.Ports(t, n) {
 		out = append(out, Peer{ID: fmt.Sprintf("c%d", i+1), Addr: addr})
 	}
 	return out

@@ -16,12 +16,12 @@ import (
 
 	"carillon/agent"
 	"carillon/backend"
-	"carillon/child"
 	"carillon/coordinator"
 	"carillon/job"
 	"carillon/launch"
 	"carillon/objstore/dir"
 	"carillon/spot"
+	"carillon/testtool"
 	"carillon/wire"
 )
 
@@ -41,7 +41,7 @@ func startCluster(t *testing.T) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hub := ports(t, 2)[0]
+	hub := testtool.Ports(t, 2)[0]
 	c := &cluster{t: t, hubs: []string{"nats://" + hub}, at: at}
 	ctx, cancel := context.WithCancel(context.Background())
 	co, err := coordinator.Open(ctx, coordinator.Config{
@@ -255,14 +255,4 @@ func TestMachinesLeaveAndTheJobGoesOn(t *testing.T) {
 			t.Errorf("a roster that nobody's leaving explains: %s", r)
 		}
 	}
-}
-
-// ports finds free ones, one after the other.
-func ports(t *testing.T, n int) []string {
-	t.Helper()
-	addrs, err := child.FreePorts(n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return addrs
 }

@@ -9,6 +9,7 @@ import (
 
 	"carillon/launch"
 	"carillon/objstore/dir"
+	"carillon/testtool"
 )
 
 // refused runs r and wants an error with all words.
@@ -87,7 +88,7 @@ func TestTakenPortIsAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	free := ports(t, 1)[0]
+	free := testtool.Ports(t, 1)[0]
 	for _, peer := range []string{
 		"c1=" + taken.Addr().String() + "=" + free,
 		"c1=" + free + "=" + taken.Addr().String(),

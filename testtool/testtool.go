@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"carillon/child"
+
 	"github.com/gofrs/flock"
 )
 
@@ -98,3 +100,13 @@ func EndAtOnce() {
 }
 
 const raceOptions = "GORACE"
+
+// Ports returns free addresses of loopback, one after the other.
+func Ports(t testing.TB, n int) []string {
+	t.Helper()
+	addrs, err := child.FreePorts(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addrs
+}

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"carillon/child"
 	"carillon/launch"
+	"carillon/testtool"
 )
 
 // launchSteps is enough for a job to be stopped in its middle.
@@ -49,11 +49,7 @@ func (c *cluster) sshd() (ssh string) {
 			c.t.Fatalf("%v\n%s", err, out)
 		}
 	}
-	addrs, err := child.FreePorts(1)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(addrs[0])
+	_, port, _ := net.SplitHostPort(testtool.Ports(c.t, 1)[0])
 	_ = os.MkdirAll("/run/sshd", 0o755) // what sshd wants as root
 	c.write("sshd_config", fmt.Sprintf("Port %s\nListenAddress 0.0.0.0\nHostKey %s\nAuthorizedKeysFile %s\nStrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\nSetEnv HOME=%s XDG_CACHE_HOME=%s\n",
 		port, c.path("host"), c.path("user.pub"), c.path("home"), cacheDir(c.t)))

@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"carillon/child"
 	"carillon/testtool"
 )
 
@@ -71,7 +70,7 @@ func Start(t testing.TB, secure bool) *Server {
 
 // run starts the process and waits until it answers.
 func (s *Server) run(t testing.TB, program string, secure bool) {
-	address := freeAddress(t)
+	address := testtool.Ports(t, 1)[0]
 	args := []string{"--access", AccessKey, "--secret", SecretKey, "--port", address, "--quiet", "--health", "/health"}
 	s.Endpoint = "http://" + address
 	if secure {
@@ -115,14 +114,6 @@ func (s *Server) await(t testing.TB, address string, ended chan error, log strin
 		}
 	}
 	t.Fatal("versitygw does not answer")
-}
-
-func freeAddress(t testing.TB) string {
-	addrs, err := child.FreePorts(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return addrs[0]
 }
 
 // certificate makes a certificate for 127.0.0.1 that signs itself, and returns the files
