@@ -188,22 +188,28 @@ func TestCoordinatorsFindEachOther(t *testing.T) {
 	await(t, "it votes again", func() bool { return slices.Equal(c.cluster(u).Coordinators, was) && other.running() })
 }
 
-// running says whether it hears a leader.
-func (m *member) running() bool {
+// running says whether it knows of three that vote.
+func (m *member) running() bool { return len(m.voters()) == 3 }
+
+// voters are the ids of those of whom it knows that they vote; none before it has a ledger.
+func (m *member) voters() []string {
 	cc := wire.ControlConfig{Coordinators: []string{"nats://" + m.hub}, Log: quiet}
 	if a := m.council.authority; a != nil {
 		cc.TLS = a.Identity(m.council.t, "coordinator/x").Client(pki.Coordinator)
 	}
 	ctl, err := wire.Dial(cc)
 	if err != nil {
-		return false
+		return nil
 	}
 	defer ctl.Close()
 	ctx, cancel := context.WithTimeout(m.council.t.Context(), 2*time.Second)
 	defer cancel()
 	answers, err := ctl.Each(ctx, wire.Voters, verbWho, nil)
 	var w who
-	return err == nil && len(answers) == 1 && json.Unmarshal(answers[0], &w) == nil && w.Formed && len(w.Voters) == 3
+	if err != nil || len(answers) != 1 || json.Unmarshal(answers[0], &w) != nil || !w.Formed {
+		return nil
+	}
+	return w.Voters
 }
 
 func await(t *testing.T, what string, ok func() bool) {
@@ -237,7 +243,15 @@ func TestALostDiskIsReplaced(t *testing.T) {
 	lost.start(filepath.Join(c.dir, "c1"))
 	await(t, "the new c1 instead of the old one", func() bool {
 		now := c.cluster(u).Coordinators
-		return slices.Equal(names(now), []string{"c1", "c2", "c3"}) && now[0].ID != id && lost.running()
+		if !slices.Equal(names(now), []string{"c1", "c2", "c3"}) || now[0].ID == id {
+			return false
+		}
+		for _, m := range c.members { // raft votes for nobody of whom it has not heard that he votes
+			if !slices.Equal(m.voters(), []string{now[0].ID, now[1].ID, now[2].ID}) {
+				return false
+			}
+		}
+		return true
 	})
 	c.members["c2"].stop() // now the new one is needed
 	var jobs []JobLine
