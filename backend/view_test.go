@@ -20,7 +20,7 @@ import (
 func TestComputesWithMemoryThatIsThere(t *testing.T) {
 	be := backendtest.CPU(t)
 	if be.Kind() != backend.CPU {
-		t.Skip("memory that is there is the host's")
+		t.Skipf("only the CPU computes with the host's memory, and the tests run on %s", be.Kind())
 	}
 	if !be.CanView() {
 		t.Fatal("this version of go-xla has other fields: look at view_cgo.go")

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -40,9 +39,9 @@ type shared struct {
 // layout says what lies where in it.
 type layout struct {
 	decls []nn.Decl
-	at    map[string]int // parameter -> its first byte
-	size  int            // of all parameters, in bytes
-	name  string         // of the file: another model's, or another layout, has another
+	at    []int  // the first byte of each
+	size  int    // of all, in bytes
+	name  string // of the file: another model's, or another layout, has another
 }
 
 const (
@@ -52,7 +51,7 @@ const (
 )
 
 func (m *Model) layout() layout {
-	l := layout{at: map[string]int{}}
+	var l layout
 	id := sha256.New()
 	fmt.Fprintf(id, "weights 1: base %x\n", m.hash)
 	for _, d := range m.base {
@@ -60,7 +59,7 @@ func (m *Model) layout() layout {
 			continue
 		}
 		fmt.Fprintf(id, "%s at %d: %v\n", d.Name, l.size, d.Shape)
-		l.decls, l.at[d.Name] = append(l.decls, d), l.size
+		l.decls, l.at = append(l.decls, d), append(l.at, l.size)
 		l.size = aligned(l.size + 4*d.Size())
 	}
 	l.name = hex.EncodeToString(id.Sum(nil)) + sharedExt
@@ -116,7 +115,7 @@ func (s *shared) value(d nn.Decl) []float32 {
 	if i < 0 {
 		return nil
 	}
-	at := s.layout.at[d.Name]
+	at := s.layout.at[i]
 	return endian.Numbers[float32](s.memory[at : at+4*d.Size()])
 }
 
@@ -217,7 +216,8 @@ func (m *Model) write(l layout, path string) error {
 
 // writeTo writes parameters and hash.
 func (m *Model) writeTo(f io.Writer, l layout) error {
-	out := &summed{w: bufio.NewWriterSize(f, 1<<20), sum: sha256.New()}
+	buf, sum := bufio.NewWriterSize(f, 1<<20), sha256.New()
+	out := io.MultiWriter(buf, sum)
 	err := m.read(l.decls, func(r reader) error {
 		var x []float32
 		for _, d := range l.decls {
@@ -225,28 +225,18 @@ func (m *Model) writeTo(f io.Writer, l layout) error {
 			if err := r.value(d, x); err != nil {
 				return err
 			}
-			out.put(endian.View(x))
-			out.put(make([]byte, aligned(4*d.Size())-4*d.Size()))
-			if out.err != nil {
-				return out.err
+			if _, err := out.Write(endian.View(x)); err != nil {
+				return err
+			}
+			if _, err := out.Write(make([]byte, aligned(4*d.Size())-4*d.Size())); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
-	out.put(out.sum.Sum(nil))
-	return errors.Join(err, out.w.Flush())
-}
-
-// summed writes and sums up until something fails.
-type summed struct {
-	w   *bufio.Writer
-	sum hash.Hash
-	err error
-}
-
-func (s *summed) put(b []byte) {
-	s.sum.Write(b)
-	if s.err == nil {
-		_, s.err = s.w.Write(b)
+	if err != nil {
+		return err
 	}
+	buf.Write(sum.Sum(nil)) // Flush tells of its error
+	return buf.Flush()
 }

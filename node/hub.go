@@ -1,13 +1,11 @@
 package node
 
 import (
-	"context"
 	"errors"
 	"time"
 
 	"carillon/job"
 	"carillon/roster"
-	"carillon/wire"
 )
 
 // A node that is reached through a coordinator connects to one that it can reach; the
@@ -63,50 +61,3 @@ func (n *node) beginAnew(why error) {
 
 // errUnheard ends a node that begins anew elsewhere.
 var errUnheard = errors.New("other nodes do not hear this one through the coordinator that it is connected to, though the coordinators do")
-
-// place is a node's connections.
-type place struct {
-	links   *wire.Links
-	control *wire.Control
-}
-
-// connect opens them, or gives up when ctx ends or the node is told to leave: nobody
-// knows of it yet.
-func (n *node) connect(ctx context.Context, lc wire.Config, cc wire.ControlConfig) (*place, error) {
-	var p *place
-	var err error
-	done := make(chan struct{})
-	go func() { defer close(done); p, err = dial(lc, cc) }()
-	select {
-	case <-done:
-		return p, err
-	case <-ctx.Done():
-		go func() { <-done; p.close() }() // ends when the addresses have answered or not
-		return nil, context.Cause(ctx)
-	case why := <-n.cfg.Leave:
-		n.log.Info("leaving", "why", why)
-		go func() { <-done; p.close() }()
-		return nil, errors.Join(ErrLeft, ErrBusy)
-	}
-}
-
-func dial(lc wire.Config, cc wire.ControlConfig) (*place, error) {
-	links, err := wire.Open(lc)
-	if err != nil {
-		return nil, err
-	}
-	control, err := wire.Dial(cc)
-	if err != nil {
-		links.Close()
-		return nil, err
-	}
-	return &place{links, control}, nil
-}
-
-// close closes them, if there are any.
-func (p *place) close() {
-	if p != nil {
-		p.control.Close()
-		p.links.Close()
-	}
-}
